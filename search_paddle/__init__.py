@@ -1,0 +1,1 @@
+"""The search stage, on PaddlePaddle. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Image files, LR/HR pairs, packs and the seeded patch sampler."""

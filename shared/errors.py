@@ -1,0 +1,33 @@
+"""The errors of the project. A message says what was got, what was expected and the remedy."""
+
+
+class GpnasError(Exception):
+    """Root of every error that this project raises on purpose."""
+
+
+class UsageError(GpnasError, ValueError):
+    """The input or the usage was wrong: the command ends with status 2."""
+
+
+class WorkError(GpnasError, RuntimeError):
+    """The input was right and the work failed: the command ends with status 1."""
+
+
+class SpecError(UsageError):
+    """An architecture spec, search space or suite file that cannot be read as one."""
+
+
+class PairError(UsageError):
+    """An image or an LR/HR pair that cannot be used."""
+
+
+class WeightsError(UsageError):
+    """A weights file whose names, shapes or dtypes do not fit its network."""
+
+
+class OutOfMemoryError(WorkError):
+    """The allocator refused; the message names needed and available bytes."""
+
+
+class NonFiniteError(WorkError):
+    """A NaN or an infinity appeared where numbers must be finite."""

@@ -1,0 +1,1 @@
+"""The training and inference stage, on PyTorch. Never imports paddle."""

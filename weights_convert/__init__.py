@@ -1,0 +1,1 @@
+"""Comparison of the two frameworks, and conversion of weights, through files."""
