@@ -1,0 +1,157 @@
+"""Graph -> paddle.nn.Layer, in the forms that agree with Torch and NumPy to float64 rounding (docs/numerics.md)."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from paddle.nn import functional
+
+from shared.architecture import ArchSpec
+from shared.families import build_graph as graph_of
+from shared.graph import (
+    INPUT,
+    Add,
+    Concat,
+    Conv,
+    GlobalMean,
+    Graph,
+    LeakyRelu,
+    Multiply,
+    PixelShuffle,
+    Primitive,
+    Relu,
+    Resize,
+    ResizeKernel,
+    Scale,
+    Sigmoid,
+)
+from shared.initialization import initial_weights
+from shared.resize import enlargement_matrix
+from shared.weights import check_arrays, check_graph_weights
+
+Outputs = Literal["sr", "all"]
+
+
+class Network(nn.Layer):
+    """A Graph as a layer: (n, 3, h, w) in [0, 1] -> image, or a tuple of images where the Graph has several outputs."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        self.convs = _convs(graph)
+        for name, conv in self.convs.items():
+            _attach(self, name, conv)
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The graph's outputs."""
+        values = self.node_outputs(image)
+        results = tuple(values[name] for name in self.graph.outputs)
+        return results if len(results) > 1 else results[0]
+
+    def node_outputs(self, image: Tensor) -> dict[str, Tensor]:
+        """The output of every node by its name, `input` first; gradients flow."""
+        values = {INPUT: image}
+        for node in self.graph.nodes:
+            values[node.name] = self._apply(node, [values[name] for name in node.inputs])
+        return values
+
+    def _apply(self, node: Primitive, inputs: list[Tensor]) -> Tensor:
+        x = inputs[0]
+        match node:
+            case Conv():
+                return self.convs[node.owner](x)
+            case Add():
+                return x + inputs[1]
+            case Multiply():
+                return x * inputs[1]
+            case Concat():
+                return paddle.concat(inputs, axis=1)
+            case Scale(factor=factor):
+                return x * factor
+            case Relu():
+                return functional.relu(x)
+            case LeakyRelu(slope=slope):  # leaky_relu has gradient 1 at 0; prelu agrees with Torch everywhere
+                return functional.prelu(x, paddle.full([1], slope, dtype=x.dtype))
+            case Sigmoid():
+                return functional.sigmoid(x)
+            case GlobalMean():
+                return x.mean(3, keepdim=True).mean(2, keepdim=True)
+            case PixelShuffle(factor=factor):
+                return functional.pixel_shuffle(x, factor)
+            case Resize(factor=factor, kernel=kernel):
+                return enlarge(x, factor, kernel)
+
+
+def build(
+    spec: ArchSpec, seed: int = 0, *, weights: Mapping[str, np.ndarray] | None = None, outputs: Outputs = "sr"
+) -> Network:
+    """The network of a spec; arguments, result and errors as `train_torch.network.build`, and the same weights bit for bit."""
+    graph = graph_of(spec)
+    weights = initial_weights(graph, seed) if weights is None else weights
+    if outputs == "all":
+        return build_graph(graph, weights)
+    check_graph_weights(weights, graph)
+    graph = graph.inference()
+    return build_graph(graph, {name: weights[name] for name in graph.weight_shapes()})
+
+
+def build_graph(graph: Graph, weights: Mapping[str, np.ndarray]) -> Network:
+    """Any Graph as a layer; a Graph with several outputs returns a tuple."""
+    network = Network(graph)
+    set_weights(network, weights)
+    return network
+
+
+def get_weights(network: nn.Layer) -> dict[str, np.ndarray]:
+    """Copies of all weights, name -> array of the network's dtype."""
+    return {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def set_weights(network: nn.Layer, weights: Mapping[str, np.ndarray]) -> None:
+    """Replace all weights; names, shapes and dtypes are checked before the first is touched (set_state_dict only warns).
+
+    Raises:
+        WeightsError: they do not fit.
+    """
+    state = network.state_dict()
+    check_arrays(weights, {name: tuple(tensor.shape) for name, tensor in state.items()}, name="weights")
+    for name, tensor in state.items():
+        tensor.set_value(np.ascontiguousarray(weights[name], dtype=tensor.numpy().dtype))
+
+
+def enlarge(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
+    """Resize as two matrix products."""
+    rows, columns = (
+        paddle.to_tensor(enlargement_matrix(size, factor, kernel), dtype=x.dtype) for size in x.shape[2:]
+    )
+    return paddle.matmul(paddle.matmul(rows, x), columns, transpose_y=True)
+
+
+def _convs(graph: Graph) -> dict[str, nn.Layer]:
+    return {node.owner: _conv(node) for node in graph.convs()}
+
+
+def _conv(node: Conv) -> nn.Layer:
+    conv = nn.Conv2D(
+        node.in_channels,
+        node.channels,
+        node.kernel,
+        stride=node.stride,
+        padding=node.padding,
+        bias_attr=None if node.bias else False,
+    )
+    for parameter in conv.parameters():
+        parameter.stop_gradient = not node.trainable
+    return conv
+
+
+def _attach(root: nn.Layer, name: str, layer: nn.Layer) -> None:
+    """Put a layer under a dotted name, so that state dict keys are the Graph's weight names."""
+    *parents, last = name.split(".")
+    for part in parents:
+        if part not in root._sub_layers:
+            root.add_sublayer(part, nn.Layer())
+        root = root._sub_layers[part]
+    root.add_sublayer(last, layer)

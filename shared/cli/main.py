@@ -1,0 +1,112 @@
+"""Entry of `gpnas-sr`: finds the sub-command, imports its module alone, prints its value as text or as JSON.
+
+A sub-command is a module with EXAMPLE, configure(parser), run(args) -> JSON value, render(value) -> text.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+from shared.errors import UsageError, WorkError
+
+# words of a sub-command -> (module, one line of help); only the module that is asked for is imported
+COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
+    ("demo",): ("demo", "the whole method on simulated pairs, in minutes"),
+    ("data", "simulate"): ("data_simulate", "make LR/HR pairs from clean photographs by a camera model"),
+    ("data", "prepare"): ("data_prepare", "check LR/HR pairs and write them into one pack"),
+    ("data", "check"): ("data_check", "what is in a pack or a folder of pairs, and what is wrong with it"),
+    ("search",): ("search", "search architectures by GP-NAS with short trainings on PaddlePaddle"),
+    ("train",): ("train", "train a suite or single specs fully on PyTorch"),
+    ("upscale",): ("upscale", "super-resolve an image or a folder with the three-level ensemble"),
+    ("evaluate",): ("evaluate", "PSNR and SSIM of a suite on LR/HR pairs, beside bicubic"),
+    ("ablate",): ("ablate", "the paper's Table 1 for a suite: singles, pairs, all, levels off"),
+    ("report",): ("report", "one HTML page of runs: search, table, pictures"),
+    ("archive", "add"): ("archive_add", "put spec files into an archive"),
+    ("archive", "list"): ("archive_list", "the specs of an archive"),
+    ("archive", "show"): ("archive_show", "one spec of an archive"),
+    ("archive", "diff"): ("archive_diff", "fields in which two specs differ"),
+    ("archive", "verify"): ("archive_verify", "check ids, costs and schemas of an archive"),
+}
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 the input or usage was wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = _command(words)
+    if command is None:
+        return _overview(words)
+    module = importlib.import_module(f"shared.cli.{COMMANDS[command][0]}")
+    args = _parser(command, module).parse_args(words[len(command) :])
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    try:
+        value = module.run(args)
+    except UsageError as error:
+        return _complain(command, error, EXIT_USAGE)
+    except WorkError as error:
+        return _complain(command, error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        return _complain(command, "interrupted; run the same command again to go on", EXIT_INTERRUPTED)
+    status = int(value.pop("exit_status", EXIT_DONE))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if args.json else module.render(value)
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return status
+
+
+def _command(words: Sequence[str]) -> tuple[str, ...] | None:
+    return next((command for command in COMMANDS if tuple(words[: len(command)]) == command), None)
+
+
+def _overview(words: Sequence[str]) -> int:
+    """Help on all commands, or on a group (`gpnas-sr data`); an unknown word is an error that shows the same."""
+    group = [command for command in COMMANDS if words and len(command) > 1 and command[0] == words[0]]
+    width = max(len(" ".join(command)) for command in COMMANDS)
+    lines = [f"  {' '.join(command):{width}}  {COMMANDS[command][1]}" for command in group or COMMANDS]
+    text = "\n".join(
+        [
+            "usage: gpnas-sr COMMAND ... [--json] [--help]",
+            "",
+            "Super-resolution of real photographs: GP-NAS architecture search and heterogeneous ensembles.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`gpnas-sr COMMAND --help` shows the options of one, with an example.",
+            "Exit status: 0 done, 1 the work failed, 2 the input or usage was wrong.",
+            "",
+        ]
+    )
+    rest = words[1:] if group else words
+    if words and (not rest or rest[0] in ("-h", "--help")):
+        sys.stdout.write(text)
+        return EXIT_DONE
+    problem = f"gpnas-sr: got {' '.join(words)!r}, expected one of the commands above\n" if words else ""
+    sys.stderr.write(text + problem)
+    return EXIT_USAGE
+
+
+def _parser(command: tuple[str, ...], module: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"gpnas-sr {' '.join(command)}",
+        description=f"{COMMANDS[command][1][0].upper()}{COMMANDS[command][1][1:]}.",
+        epilog="example:\n" + "\n".join(f"  {line.strip()}" for line in module.EXAMPLE.strip().splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON value on stdout, and nothing else")
+    return parser
+
+
+def _complain(command: tuple[str, ...], problem: object, status: int) -> int:
+    sys.stderr.write(f"gpnas-sr {' '.join(command)}: {problem}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Graph -> torch.fx.GraphModule: straight-line code, one line a node, that compiles, exports and prints as readable code."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from shared.architecture import ArchSpec
+from shared.families import build_graph as graph_of
+from shared.graph import (
+    Add,
+    Concat,
+    Conv,
+    GlobalMean,
+    Graph,
+    LeakyRelu,
+    Multiply,
+    PixelShuffle,
+    Primitive,
+    Relu,
+    Resize,
+    ResizeKernel,
+    Scale,
+    Sigmoid,
+)
+from shared.initialization import initial_weights
+from shared.resize import enlargement_matrix
+from shared.weights import check_arrays, check_graph_weights
+
+Outputs = Literal["sr", "all"]
+
+
+def build(
+    spec: ArchSpec, seed: int = 0, *, weights: Mapping[str, np.ndarray] | None = None, outputs: Outputs = "sr"
+) -> fx.GraphModule:
+    """The network of a spec.
+
+    Args:
+        spec: the architecture.
+        seed: of the initial weights, used when `weights` is None.
+        weights: name -> array, exactly the network's (those of dual models left out).
+        outputs: "sr": the image alone; "all": a tuple of images, LR size first, SR last.
+
+    Returns:
+        module: float (n, 3, h, w) in [0, 1] -> (n, 3, scale·h, scale·w), not clipped. Mean shifts are frozen.
+
+    Raises:
+        WeightsError: the weights do not fit.
+
+    Example:
+        >>> from shared.spec import parse
+        >>> build(parse("rcan", scale=2))(torch.zeros(1, 3, 8, 8)).shape  # doctest: +SKIP
+        torch.Size([1, 3, 16, 16])
+    """
+    graph = graph_of(spec)
+    weights = initial_weights(graph, seed) if weights is None else weights
+    if outputs == "all":
+        return build_graph(graph, weights)
+    check_graph_weights(weights, graph)
+    graph = graph.inference()
+    return build_graph(graph, {name: weights[name] for name in graph.weight_shapes()})
+
+
+def build_graph(graph: Graph, weights: Mapping[str, np.ndarray]) -> fx.GraphModule:
+    """Any Graph as a module; a Graph with several outputs returns a tuple."""
+    code = fx.Graph()
+    values = {"input": code.placeholder("input")}
+    convs: dict[str, nn.Module] = {}
+    for node in graph.nodes:
+        values[node.name] = _emit(code, convs, node, [values[name] for name in node.inputs])
+    results = tuple(values[name] for name in graph.outputs)
+    code.output(results if len(results) > 1 else results[0])
+    module = fx.GraphModule(convs, code, class_name="Network")
+    set_weights(module, weights)
+    return module
+
+
+def get_weights(module: nn.Module) -> dict[str, np.ndarray]:
+    """Copies of all weights, name -> array of the module's dtype."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
+
+
+def set_weights(module: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Replace all weights; names, shapes and dtypes are checked before the first is touched.
+
+    Raises:
+        WeightsError: they do not fit.
+    """
+    state = module.state_dict()
+    check_arrays(weights, {name: tuple(tensor.shape) for name, tensor in state.items()}, name="weights")
+    with torch.no_grad():
+        for name, tensor in state.items():
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
+
+
+def node_outputs(module: fx.GraphModule, graph: Graph, image: Tensor) -> dict[str, Tensor]:
+    """The output of every node by its name, `input` first; gradients flow. For comparisons."""
+    recorder = _Recorder(module)
+    recorder.run(image)
+    return dict(zip(("input", *(node.name for node in graph.nodes)), recorder.values, strict=True))
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a module and keeps what every node gave, in order."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.values: list[Tensor] = []
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n.op != "output":
+            self.values.append(value)
+        return value
+
+
+def _emit(code: fx.Graph, convs: dict[str, nn.Module], node: Primitive, inputs: list[fx.Node]) -> fx.Node:
+    """One line of code for one node."""
+
+    def call(function: Callable[..., Any], *args: Any) -> fx.Node:
+        return code.create_node("call_function", function, args, name=node.name.replace(".", "_"))
+
+    match node:
+        case Conv():
+            convs.setdefault(node.owner, _conv(node))
+            return code.create_node("call_module", node.owner, tuple(inputs), name=node.name.replace(".", "_"))
+        case Add():
+            return call(torch.add, *inputs)
+        case Multiply():
+            return call(torch.mul, *inputs)
+        case Concat():
+            return call(torch.cat, inputs, 1)
+        case Scale(factor=factor):
+            return call(torch.mul, *inputs, factor)
+        case Relu():
+            return call(torch.relu, *inputs)
+        case LeakyRelu(slope=slope):
+            return call(functional.leaky_relu, *inputs, slope)
+        case Sigmoid():
+            return call(torch.sigmoid, *inputs)
+        case GlobalMean():
+            return call(global_mean, *inputs)
+        case PixelShuffle(factor=factor):
+            return call(functional.pixel_shuffle, *inputs, factor)
+        case Resize(factor=factor, kernel=kernel):
+            return call(enlarge, *inputs, factor, kernel)
+
+
+def _conv(node: Conv) -> nn.Conv2d:
+    with torch.random.fork_rng(devices=[]):  # the layer draws weights that nobody keeps: leave the caller's generator alone
+        conv = nn.Conv2d(
+            node.in_channels, node.channels, node.kernel, stride=node.stride, padding=node.padding, bias=node.bias
+        )
+    return conv.requires_grad_(node.trainable)
+
+
+def global_mean(x: Tensor) -> Tensor:
+    """Mean over the width, then over the height: (n, c, 1, 1)."""
+    return x.mean(3, keepdim=True).mean(2, keepdim=True)
+
+
+def enlarge(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
+    """Resize as two matrix products, in the tensor's own precision, whatever autocast says."""
+    rows, columns = (
+        torch.tensor(enlargement_matrix(size, factor, kernel), dtype=x.dtype, device=x.device) for size in x.shape[2:]
+    )
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.matmul(torch.matmul(rows, x), columns.T)
