@@ -1,0 +1,36 @@
+"""Run a case on Torch: `python -m weights_convert.dump_torch CASE OUT` writes every node's output and every gradient."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from shared.families import build_graph as graph_of
+from shared.weights import write_arrays
+from train_torch.network import build, node_outputs
+from weights_convert.case import Case, read_case
+
+
+def dump(case: Case) -> dict[str, np.ndarray]:
+    """`output/NODE`, `gradient/NODE` and `weight/NAME` (the gradient of a weight) of a case."""
+    dtype = getattr(torch, case.dtype)
+    graph = graph_of(case.spec)
+    module = build(case.spec, weights=case.weights, outputs="all").to(dtype).requires_grad_(True)
+    image = torch.tensor(case.image, dtype=dtype, requires_grad=True)
+    values = node_outputs(module, graph, image)
+    for value in values.values():
+        value.retain_grad()
+    outputs = (values[name] for name in graph.outputs)
+    sum(
+        (output * torch.tensor(array, dtype=dtype)).sum() for output, array in zip(outputs, case.cotangents, strict=True)
+    ).backward()
+    return (
+        {f"output/{name}": value.detach().numpy() for name, value in values.items()}
+        | {f"gradient/{name}": value.grad.numpy() for name, value in values.items()}
+        | {f"weight/{name}": parameter.grad.numpy() for name, parameter in module.named_parameters()}
+    )
+
+
+if __name__ == "__main__":
+    write_arrays(Path(sys.argv[2]), dump(read_case(Path(sys.argv[1]))), {"framework": f"torch {torch.__version__}"})
