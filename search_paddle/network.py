@@ -54,10 +54,10 @@ class Network(nn.Layer):
         """The output of every node by its name, `input` first; gradients flow."""
         values = {INPUT: image}
         for node in self.graph.nodes:
-            values[node.name] = self._apply(node, [values[name] for name in node.inputs])
+            values[node.name] = self._node_output(node, [values[name] for name in node.inputs])
         return values
 
-    def _apply(self, node: Primitive, inputs: list[Tensor]) -> Tensor:
+    def _node_output(self, node: Primitive, inputs: list[Tensor]) -> Tensor:
         x = inputs[0]
         match node:
             case Conv():

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,22 +31,23 @@ class Divergence:
     error: float
 
 
-def dump_in_process(framework: Framework, case: Case) -> dict[str, np.ndarray]:
-    """Run a case in a process of its own, with one thread, and read what it wrote.
+def dump_in_process(framework: Framework, cases: Sequence[Case]) -> list[dict[str, np.ndarray]]:
+    """Run cases in a process of their own, with one thread, and read what it wrote.
 
     Raises:
         WorkError: the process failed; the message carries the end of what it said.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "case.safetensors", Path(folder) / "dump.safetensors"
-        write_case(source, case)
-        command = [sys.executable, "-m", f"weights_convert.dump_{framework}", str(source), str(target)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for index, case in enumerate(cases):
+            write_case(folder / f"{index}.case.safetensors", case)
+        command = [sys.executable, "-m", f"weights_convert.dump_{framework}", str(folder)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
         )
         if done.returncode != 0:
             raise WorkError(f"{framework} worker ended with status {done.returncode}: {done.stderr[-2000:]}")
-        return read_arrays(target)[0]
+        return [read_arrays(folder / f"{index}.dump.safetensors")[0] for index in range(len(cases))]
 
 
 def dump_reference(case: Case) -> dict[str, np.ndarray]:

@@ -1,4 +1,7 @@
-"""Run a case on Torch: `python -m weights_convert.dump_torch CASE OUT` writes every node's output and every gradient."""
+"""Run cases on Torch: `python -m weights_convert.dump_torch FOLDER` writes every node's output and every gradient.
+
+FOLDER holds cases `0.case.safetensors`, `1.case.safetensors` …; beside each comes `0.dump.safetensors` ….
+"""
 
 import sys
 from pathlib import Path
@@ -32,5 +35,12 @@ def dump(case: Case) -> dict[str, np.ndarray]:
     )
 
 
+def main(folder: Path) -> None:
+    """Dump every case of a folder."""
+    for path in sorted(folder.glob("*.case.safetensors")):
+        target = path.with_name(path.name.replace(".case.", ".dump."))
+        write_arrays(target, dump(read_case(path)), {"framework": f"torch {torch.__version__}"})
+
+
 if __name__ == "__main__":
-    write_arrays(Path(sys.argv[2]), dump(read_case(Path(sys.argv[1]))), {"framework": f"torch {torch.__version__}"})
+    main(Path(sys.argv[1]))

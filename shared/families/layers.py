@@ -12,14 +12,15 @@ def enter(g: GraphBuilder, spec: ArchSpec, x: str = INPUT) -> str:
 
 
 def leave(g: GraphBuilder, spec: ArchSpec, x: str, *, skip: str | None = None, suffix: str = "") -> str:
-    """Back to [0, 1]: `add_mean`, `x / value_range`, and the image skip where the spec asks for one.
+    """Back to [0, 1]: `add_mean`, then `x / value_range`; behind an image skip the skip brings the mean instead (ours).
 
     `suffix` tells the nodes of several outputs apart; all of them use the weights of the one `add_mean`.
     """
-    x = mean_shift(g, f"add_mean{suffix}", spec, x, sign=1, weights="add_mean")
+    if skip is None:
+        x = mean_shift(g, f"add_mean{suffix}", spec, x, sign=1, weights="add_mean")
     if spec.value_range != 1:
         x = g.scale(f"from_range{suffix}", x, 1 / spec.value_range)
-    return x if skip is None else g.add(f"image_skip.add{suffix}", x, skip)
+    return x if skip is None else g.add("image_skip.add", x, skip)
 
 
 def image_skip(g: GraphBuilder, spec: ArchSpec) -> str | None:
