@@ -82,7 +82,7 @@ def _overview(words: Sequence[str]) -> int:
         ]
     )
     rest = words[1:] if group else words
-    if words and (not rest or rest[0] in ("-h", "--help")):
+    if rest and rest[0] in ("-h", "--help"):
         sys.stdout.write(text)
         return EXIT_DONE
     problem = f"gpnas-sr: got {' '.join(words)!r}, expected one of the commands above\n" if words else ""
