@@ -1,21 +1,24 @@
 """A pack: LR/HR pairs with their split and facts in one HDF5 file.
 
-    /                attributes schema, scale, sha256 (of the content, see `Pack.sha256`), provenance (JSON)
-    /pairs/<name>    attributes split, facts (JSON), sha256 (of the pair's pixels)
-    /pairs/<name>/lr (h, w, 3) uint8 or uint16, and hr (scale·h, scale·w, 3): uncompressed and contiguous
+    attributes   schema, scale, sha256 (of the content, see `Pack.sha256`), provenance (JSON)
+    /index       one JSON text: [{"name", "split", "lr_size": [h, w], "bits", "sha256" (of pixels), "facts": {…}}, …]
+    /lr/<name>   (h, w, 3) uint8 or uint16, uncompressed and contiguous
+    /hr/<name>   likewise (scale·h, scale·w, 3)
 
 So stored, a crop is a few row reads from the mapped file, thirty times faster than decoding PNG; compression of noisy
-photographs saves little and costs a tenfold.
+photographs saves little and costs a tenfold. The index is one text because 19,000 pairs with attributes each take
+twenty seconds to open.
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import h5py
 import numpy as np
@@ -23,14 +26,13 @@ from numpy.typing import NDArray
 
 from shared.data.content_id import content_digest, pixel_digest
 from shared.data.images import Bits
+from shared.data.pack_index import SPLITS, Entry, Split, read_index, to_json, write_index
 from shared.errors import UsageError
 from shared.files import publish
 
 SCHEMA = "gpnas-sr/pack/1"
+REMEDY = "make it again with `gpnas-sr data prepare`"
 ALIGNMENT = 16  # bytes, so that 16-bit samples can be mapped
-
-Split = Literal["train", "validation"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,25 +75,28 @@ def write_pack(path: Path, pairs: Iterable[PackPair], *, scale: int, provenance:
 
 
 def _write(file: h5py.File, pairs: Iterable[PackPair], scale: int, provenance: Mapping[str, Any]) -> str:
-    digests: dict[str, tuple[str, str]] = {}
-    group = file.create_group("pairs")
+    entries: dict[str, Entry] = {}
     for pair in pairs:
-        _check_pair(pair, scale, digests)
-        entry = group.create_group(pair.name)
+        _check_pair(pair, scale, entries)
         for key, image in (("lr", pair.lr), ("hr", pair.hr)):
-            entry.create_dataset(key, data=image.astype(image.dtype.newbyteorder("<"), copy=False))
-        digest = pixel_digest(pair.lr, pair.hr)
-        entry.attrs["split"] = pair.split
-        entry.attrs["sha256"] = digest
-        entry.attrs["facts"] = _json(pair.facts)
-        digests[pair.name] = (pair.split, digest)
-    if not digests:
+            file.create_dataset(f"{key}/{pair.name}", data=image.astype(image.dtype.newbyteorder("<"), copy=False))
+        height, width = pair.lr.shape[:2]
+        entries[pair.name] = Entry(
+            name=pair.name,
+            split=pair.split,
+            lr_size=(height, width),
+            bits=8 * max(pair.lr.itemsize, pair.hr.itemsize),
+            sha256=pixel_digest(pair.lr, pair.hr),
+            facts=dict(pair.facts),
+        )
+    if not entries:
         raise UsageError("no pair to write; expected at least one: see what was skipped and why")
-    sha256 = content_digest(scale, digests)
+    sha256 = content_digest(scale, {entry.name: (entry.split, entry.sha256) for entry in entries.values()})
+    file["index"] = write_index(entries.values())
     file.attrs["schema"] = SCHEMA
     file.attrs["scale"] = scale
     file.attrs["sha256"] = sha256
-    file.attrs["provenance"] = _json(provenance)
+    file.attrs["provenance"] = to_json(dict(provenance))
     return sha256
 
 
@@ -116,36 +121,6 @@ def _size(image: NDArray[Any]) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"
 
 
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value), ensure_ascii=False, allow_nan=False, sort_keys=True)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Stored:
-    """Where an image lies in the file."""
-
-    offset: int
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Entry:
-    split: str
-    sha256: str
-    facts: dict[str, Any]
-    lr: _Stored
-    hr: _Stored
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Content:
-    scale: int
-    sha256: str
-    provenance: dict[str, Any]
-    entries: dict[str, _Entry]
-
-
 class Pack:
     """A pack opened for reading. Pixels stay in the file until asked for; threads may share it.
 
@@ -166,13 +141,19 @@ class Pack:
     """
 
     def __init__(self, path: Path) -> None:
-        content = _open(path)
         self.path = path
-        self.scale = content.scale
-        self.sha256 = content.sha256
-        self.provenance = content.provenance
-        self._entries = content.entries
-        self._bytes: NDArray[np.uint8] | None = np.memmap(path, mode="r").view(np.ndarray)
+        self._file = _open(path)
+        try:
+            with _whole(path):
+                self._entries = _read_entries(self._file)
+                self.scale = int(self._file.attrs["scale"])
+                self.sha256 = str(self._file.attrs["sha256"])
+                self.provenance: dict[str, Any] = json.loads(self._file.attrs["provenance"])
+        except UsageError:
+            self._file.close()
+            raise
+        self._bytes: NDArray[np.uint8] = np.memmap(path, mode="r").view(np.ndarray)
+        self._images: dict[str, NDArray[Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -184,13 +165,13 @@ class Pack:
 
     def close(self) -> None:
         """Let go of the file. Arrays handed out stay good."""
-        self._bytes = None
+        self._file.close()
+        self._images.clear()
 
     @property
     def bits(self) -> Bits:
         """Greatest depth of an image in the pack: 8 or 16."""
-        images = (image for entry in self._entries.values() for image in (entry.lr, entry.hr))
-        return 16 if any(image.dtype.itemsize == 2 for image in images) else 8
+        return 16 if any(entry.bits == 16 for entry in self._entries.values()) else 8
 
     def pairs(self, split: str) -> tuple[str, ...]:
         """Names of a split ("train" or "validation"), sorted; empty where the pack has none.
@@ -204,15 +185,15 @@ class Pack:
 
     def lr(self, name: str) -> NDArray[Any]:
         """LR image (h, w, 3), uint8 or uint16: a copy in memory."""
-        return np.array(self._image(self._entry(name).lr))
+        return np.array(self._image("lr", name))
 
     def hr(self, name: str) -> NDArray[Any]:
         """HR image (scale·h, scale·w, 3), uint8 or uint16: a copy in memory."""
-        return np.array(self._image(self._entry(name).hr))
+        return np.array(self._image("hr", name))
 
     def lr_size(self, name: str) -> tuple[int, int]:
         """Height and width of the LR image, in px."""
-        return self._entry(name).lr.shape[:2]
+        return self._entry(name).lr_size
 
     def facts(self, name: str) -> dict[str, Any]:
         """What was measured of a pair when the pack was made; a copy."""
@@ -220,53 +201,58 @@ class Pack:
 
     def patch(self, name: str, *, top: int, left: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """A square of LR, (size, size, 3) at (top, left), and the HR square that it shows: read-only views."""
-        entry = self._entry(name)
-        lr = self._image(entry.lr)[top : top + size, left : left + size]
-        far, near = self.scale * (top + size), self.scale * top
-        hr = self._image(entry.hr)[near:far, self.scale * left : self.scale * (left + size)]
-        return lr, hr
+        lr = self._image("lr", name)[top : top + size, left : left + size]
+        top, left, size = (self.scale * value for value in (top, left, size))
+        return lr, self._image("hr", name)[top : top + size, left : left + size]
 
     def damage(self) -> tuple[str, ...]:
         """Names of the pairs whose pixels are not those written. Reads the whole file."""
-        return tuple(
-            sorted(
-                name
-                for name, entry in self._entries.items()
-                if pixel_digest(self._image(entry.lr), self._image(entry.hr)) != entry.sha256
-            )
-        )
+        entries = sorted(self._entries.items())
+        return tuple(name for name, entry in entries if self._digest(name) != entry.sha256)
 
-    def _entry(self, name: str) -> _Entry:
+    def _entry(self, name: str) -> Entry:
         if name not in self._entries:
             raise UsageError(f"{self.path}: no pair {name!r}; expected one of {len(self._entries)} names in the pack")
         return self._entries[name]
 
-    def _image(self, stored: _Stored) -> NDArray[Any]:
-        assert self._bytes is not None, "the pack is closed"
-        size = int(np.prod(stored.shape)) * stored.dtype.itemsize
-        return self._bytes[stored.offset : stored.offset + size].view(stored.dtype).reshape(stored.shape)
+    def _digest(self, name: str) -> str:
+        return pixel_digest(self._image("lr", name), self._image("hr", name))
+
+    def _image(self, key: Literal["lr", "hr"], name: str) -> NDArray[Any]:
+        """Read-only view of an image in the file; where it lies is looked up once."""
+        entry = self._entry(name)
+        path = f"{key}/{name}"
+        if path not in self._images:
+            factor = 1 if key == "lr" else self.scale
+            height, width = entry.lr_size
+            with _whole(self.path):
+                self._images[path] = _mapped(self._file[path], self._bytes, (factor * height, factor * width, 3))
+        return self._images[path]
 
 
-def _open(path: Path) -> _Content:
-    """All of a pack but its pixels."""
+def _open(path: Path) -> h5py.File:
+    """The HDF5 file of a pack of this version."""
     if not path.is_file():
         raise UsageError(f"{path}: no such file; expected a pack: make one with `gpnas-sr data prepare`")
-    remedy = "make it again with `gpnas-sr data prepare`"
     try:
-        with h5py.File(path, "r", locking=False) as file:  # never changed in place, and some file systems have no locks
-            _check_schema(path, file.attrs.get("schema"))
-            return _Content(
-                scale=int(file.attrs["scale"]),
-                sha256=str(file.attrs["sha256"]),
-                provenance=json.loads(file.attrs["provenance"]),
-                entries={name: _read_entry(group) for name, group in file["pairs"].items()},
-            )
-    except UsageError:
-        raise
+        file = h5py.File(path, "r", locking=False)  # never changed in place, and some file systems have no locks
     except OSError as error:
-        raise UsageError(f"{path}: {error}; expected a whole pack (HDF5): {remedy}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path}: incomplete ({error}); expected what {SCHEMA} holds: {remedy}") from None
+        raise UsageError(f"{path}: {error}; expected a whole pack (HDF5): {REMEDY}") from None
+    try:
+        _check_schema(path, file.attrs.get("schema"))
+    except UsageError:
+        file.close()
+        raise
+    return file
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What is missing or odd in the file, as a UsageError."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path}: incomplete ({error}); expected what {SCHEMA} holds: {REMEDY}") from None
 
 
 def _check_schema(path: Path, schema: object) -> None:
@@ -277,18 +263,21 @@ def _check_schema(path: Path, schema: object) -> None:
     raise UsageError(f"{path}: HDF5 with schema {schema!r}; expected {SCHEMA}: give a pack of `gpnas-sr data prepare`")
 
 
-def _read_entry(group: h5py.Group) -> _Entry:
-    return _Entry(
-        split=str(group.attrs["split"]),
-        sha256=str(group.attrs["sha256"]),
-        facts=json.loads(group.attrs["facts"]),
-        lr=_stored(group["lr"]),
-        hr=_stored(group["hr"]),
-    )
+def _read_entries(file: h5py.File) -> dict[str, Entry]:
+    """Entries by name, each with its images in the file."""
+    entries = read_index(file["index"].asstr()[()])
+    for key in ("lr", "hr"):
+        if differing := set(entries).symmetric_difference(file[key]):
+            raise ValueError(f"index and /{key} differ in {', '.join(sorted(differing)[:5])}")
+    return entries
 
 
-def _stored(dataset: h5py.Dataset) -> _Stored:
+def _mapped(dataset: h5py.Dataset, data: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Read-only view of a contiguous dataset in the bytes of its file."""
     offset = dataset.id.get_offset()
     if offset is None:
         raise ValueError(f"{dataset.name} is chunked or compressed, which cannot be mapped")
-    return _Stored(offset=offset, shape=dataset.shape, dtype=dataset.dtype)
+    if dataset.shape != shape or dataset.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{dataset.name} is {dataset.shape}, {dataset.dtype}, and the index says {shape}")
+    pixels: NDArray[Any] = data[offset : offset + dataset.nbytes].view(dataset.dtype).reshape(shape)
+    return pixels

@@ -50,10 +50,10 @@ def test_other_programs_read_it_by_the_documented_layout(tmp_path: Path):
     with h5py.File(tmp_path / "pack.h5") as file:
         assert file.attrs["schema"] == "gpnas-sr/pack/1"
         assert file.attrs["scale"] == 2
-        group = file["pairs/b"]
-        np.testing.assert_array_equal(group["lr"][:], PAIRS[0].lr)
-        assert group["hr"].chunks is None
-        assert (group.attrs["split"], json.loads(group.attrs["facts"])) == ("validation", {"ncc": 0.5})
+        np.testing.assert_array_equal(file["lr/b"][:], PAIRS[0].lr)
+        assert file["hr/b"].chunks is None
+        line = json.loads(file["index"][()])[0]
+        assert (line["name"], line["split"], line["facts"]) == ("b", "validation", {"ncc": 0.5})
 
 
 def test_a_patch_is_the_same_place_in_both_images(tmp_path: Path):
@@ -175,14 +175,6 @@ def foreign(path: Path) -> None:
         file["images"] = np.zeros((3, 3))
 
 
-def compressed(path: Path) -> None:
-    write(path)
-    with h5py.File(path, "a") as file:
-        pixels = file["pairs/a/lr"][:]
-        del file["pairs/a/lr"]
-        file["pairs/a"].create_dataset("lr", data=pixels, compression="gzip")
-
-
 def without(path: Path, name: str) -> None:
     write(path)
     with h5py.File(path, "a") as file:
@@ -202,9 +194,9 @@ UNUSABLE = {
     "newer": (lambda path: with_schema(path, "gpnas-sr/pack/2"), "schema gpnas-sr/pack/2; expected gpnas-sr/pack/1"),
     "another": (lambda path: with_schema(path, "x"), "schema 'x'"),
     "foreign": (foreign, "schema None"),
-    "compressed": (compressed, "cannot be mapped"),
-    "no pixels": (lambda path: without(path, "pairs/b/hr"), "incomplete"),
-    "no pairs": (lambda path: without(path, "pairs"), "incomplete"),
+    "no pixels": (lambda path: without(path, "hr/b"), "index and /hr differ in b"),
+    "no images": (lambda path: without(path, "lr"), "incomplete"),
+    "no index": (lambda path: without(path, "index"), "incomplete"),
     "no scale": (lambda path: without_attribute(path, "scale"), "incomplete"),
     "no id": (lambda path: without_attribute(path, "sha256"), "incomplete"),
     "no provenance": (lambda path: without_attribute(path, "provenance"), "incomplete"),
@@ -229,3 +221,35 @@ def test_truncated_packs_are_refused(tmp_path: Path):
         path.write_bytes(data[:size])
         with pytest.raises(UsageError, match="expected a whole pack"):
             Pack(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": PAIRS[2].lr, "compression": "gzip"}, "cannot be mapped"),
+        ({"data": PAIRS[2].lr[:-1]}, r"/lr/a is \(5, 8, 3\), uint8, and the index says \(6, 8, 3\)"),
+        ({"data": PAIRS[2].lr.astype(np.float32)}, "float32"),
+    ],
+)
+def test_images_stored_otherwise_are_refused(tmp_path: Path, options, message):
+    path = tmp_path / "pack.h5"
+    write(path)
+    with h5py.File(path, "a") as file:
+        del file["lr/a"]
+        file.create_dataset("lr/a", **options)
+    with Pack(path) as pack:
+        np.testing.assert_array_equal(pack.lr("b"), PAIRS[0].lr)
+        with pytest.raises(UsageError, match=message):
+            pack.lr("a")
+
+
+def test_a_repacked_file_is_still_read_rightly(tmp_path: Path):
+    write(tmp_path / "pack.h5")
+    with h5py.File(tmp_path / "pack.h5") as source, h5py.File(tmp_path / "copy.h5", "w") as target:
+        target["first"] = np.zeros(1000)  # moves the rest
+        for key in ("index", "lr", "hr"):
+            source.copy(key, target)
+        for key, value in source.attrs.items():
+            target.attrs[key] = value
+    with Pack(tmp_path / "copy.h5") as pack:
+        assert pack.damage() == ()

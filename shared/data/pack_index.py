@@ -1,0 +1,41 @@
+"""The index of a pack: what is known of its pairs besides their pixels, as one JSON text."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Split = Literal["train", "validation"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A pair: lr_size is (height, width) in px, bits the greater depth of its images, sha256 of their pixels."""
+
+    name: str
+    split: Split
+    lr_size: tuple[int, int]
+    bits: int
+    sha256: str
+    facts: Mapping[str, Any]
+
+
+def write_index(entries: Iterable[Entry]) -> str:
+    """The text. NaN and infinity are refused (ValueError): JSON has none."""
+    return to_json([asdict(entry) for entry in entries])
+
+
+def read_index(text: str) -> dict[str, Entry]:
+    """Entries by name.
+
+    Raises:
+        ValueError, TypeError, KeyError: the text is no index.
+    """
+    entries = [Entry(**fields | {"lr_size": tuple(fields["lr_size"])}) for fields in json.loads(text)]
+    return {entry.name: entry for entry in entries}
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON with sorted keys, finite numbers only."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
