@@ -99,8 +99,7 @@ def _decode_with_pillow(name: str, data: bytes) -> Decoded:
 
 def _decode_deep_png(data: bytes, *, grey: bool) -> Decoded:
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        image.verify()  # OpenCV would tell of damage on stderr only
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        image.load()  # raises on damage, of which OpenCV tells on stderr only; EXIF may stand behind the pixels
         icc, exif = image.info.get("icc_profile"), image.info.get("exif")
     samples = _from_opencv(data)
     if grey:

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -195,6 +197,18 @@ def test_orientation_is_applied_as_pillow_does(tmp_path: Path, kind: str, value:
         block = Image.Exif()
         block.load(image.exif)
         assert block.get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("pixels", [RGB8, RGB16])
+def test_exif_behind_the_pixels_of_a_png_counts(tmp_path: Path, pixels: np.ndarray):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    block = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(block)) + b"eXIf" + block + struct.pack(">I", zlib.crc32(b"eXIf" + block))
+    write_image(tmp_path / "a.png", pixels, bits=8 * pixels.itemsize)
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[:-12] + chunk + data[-12:])  # before IEND
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png").pixels, pixels[::-1, ::-1])
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "webp"])
