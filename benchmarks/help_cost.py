@@ -1,6 +1,6 @@
 """Cost of `gpnas-sr --help` against importing both frameworks: CPU seconds of child processes, in turn (A B A B).
 
-    .venv/bin/python benchmarks/help_cost.py
+.venv/bin/python benchmarks/help_cost.py
 """
 
 import os

@@ -123,9 +123,7 @@ def set_weights(network: nn.Layer, weights: Mapping[str, np.ndarray]) -> None:
 
 def enlarge(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
     """Resize as two matrix products."""
-    rows, columns = (
-        paddle.to_tensor(enlargement_matrix(size, factor, kernel), dtype=x.dtype) for size in x.shape[2:]
-    )
+    rows, columns = (paddle.to_tensor(enlargement_matrix(size, factor, kernel), dtype=x.dtype) for size in x.shape[2:])
     return paddle.matmul(paddle.matmul(rows, x), columns, transpose_y=True)
 
 

@@ -28,9 +28,13 @@ class ArchSpec(BaseModel):
     scale: Literal[2, 3, 4] = Field(description="HR side / LR side")
     features: int = Field(ge=1, description="channels of the trunk (F)")
     reduction: int = Field(default=16, ge=1, description="channels / hidden channels of channel attention")
-    mean_shift: MeanShift = Field(default="none", description="RGB mean subtracted before and added after, by training set")
+    mean_shift: MeanShift = Field(
+        default="none", description="RGB mean subtracted before and added after, by training set"
+    )
     value_range: Literal[1, 255] = Field(default=1, description="upper end of the range the network works in, inside")
-    image_skip: ImageSkip = Field(default="none", description="what is added to the output: nothing, or the input enlarged by the a=-0.5 cubic")
+    image_skip: ImageSkip = Field(
+        default="none", description="what is added to the output: nothing, or the input enlarged by the a=-0.5 cubic"
+    )
 
     family: str
     REQUIRED: ClassVar[tuple[str, ...]] = ("family", "scale")

@@ -80,7 +80,9 @@ def _macs(node: Node, areas: dict[str, Fraction]) -> Fraction:
 
 def _peak_activations(graph: Graph, areas: dict[str, Fraction]) -> Fraction:
     """Largest sum of live numbers per LR pixel when each output is freed after its last use (in-place use not assumed)."""
-    size = {INPUT: areas[INPUT] * graph.in_channels} | {node.name: areas[node.name] * node.channels for node in graph.nodes}
+    size = {INPUT: areas[INPUT] * graph.in_channels} | {
+        node.name: areas[node.name] * node.channels for node in graph.nodes
+    }
     last_use = {name: index for index, node in enumerate(graph.nodes) for name in (*node.inputs, node.name)}
     last_use |= {name: len(graph.nodes) for name in graph.outputs}
     alive, peak = {INPUT}, Fraction(0)

@@ -1,6 +1,6 @@
 """Spec files: an architecture, what it costs, which search found it. Strict JSON with a content id.
 
-    {"schema": "gpnas-sr/spec/1", "id": …, "architecture": {…}, "cost": {…}, "search": {…} or null, "software": {…}, "created": …}
+{"schema": "gpnas-sr/spec/1", "id": …, "architecture": {…}, "cost": {…}, "search": {…} or null, "software": {…}, "created": …}
 """
 
 import difflib
@@ -137,14 +137,18 @@ def _read(value: Mapping[str, Any], name: str) -> SpecFile:
 def _from_fields(fields: Mapping[str, Any]) -> ArchSpec:
     names = [family.name for family in FAMILIES]
     if "family" not in fields:
-        raise SpecError(f"architecture without a family; got fields {sorted(fields)}, expected family to be one of {names}")
+        raise SpecError(
+            f"architecture without a family; got fields {sorted(fields)}, expected family to be one of {names}"
+        )
     for family in FAMILIES:
         if family.name == fields["family"]:
             try:
                 return family.spec.model_validate(dict(fields))
             except ValidationError as error:
                 raise SpecError(f"{family.name} architecture: {explain(error, family.spec)}") from None
-    raise SpecError(f"unknown family; got {fields['family']!r}, expected one of {names}{_nearest(fields['family'], names)}")
+    raise SpecError(
+        f"unknown family; got {fields['family']!r}, expected one of {names}{_nearest(fields['family'], names)}"
+    )
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -85,7 +85,9 @@ def read_suite(path: Path) -> Suite:
 def write_suite(path: Path, suite: Suite) -> None:
     """Write a suite file; member paths are made relative to its folder."""
     assert all(member.spec_path is not None for member in suite.members), "every member of a suite file has a spec file"
-    write_json(path, {"schema": SCHEMA, "scale": suite.scale, "members": [_entry(path.parent, m) for m in suite.members]})
+    write_json(
+        path, {"schema": SCHEMA, "scale": suite.scale, "members": [_entry(path.parent, m) for m in suite.members]}
+    )
 
 
 def _parse(path: Path, value: Any) -> _SuiteFile:

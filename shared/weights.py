@@ -102,7 +102,9 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except safetensors.SafetensorError as error:
         raise WeightsError(f"{path}: {error}; expected a whole safetensors file") from None
     if KEY not in metadata:
-        raise WeightsError(f"{path}: got metadata keys {sorted(metadata)}, expected {KEY!r}; convert foreign files first")
+        raise WeightsError(
+            f"{path}: got metadata keys {sorted(metadata)}, expected {KEY!r}; convert foreign files first"
+        )
     return arrays, json.loads(metadata[KEY])
 
 

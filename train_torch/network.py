@@ -150,7 +150,9 @@ def _emit(code: fx.Graph, convs: dict[str, nn.Module], node: Primitive, inputs: 
 
 
 def _conv(node: Conv) -> nn.Conv2d:
-    with torch.random.fork_rng(devices=[]):  # the layer draws weights that nobody keeps: leave the caller's generator alone
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # the layer draws weights that nobody keeps: leave the caller's generator alone
         conv = nn.Conv2d(
             node.in_channels, node.channels, node.kernel, stride=node.stride, padding=node.padding, bias=node.bias
         )

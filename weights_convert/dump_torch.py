@@ -26,7 +26,8 @@ def dump(case: Case) -> dict[str, np.ndarray]:
         value.retain_grad()
     outputs = (values[name] for name in graph.outputs)
     sum(
-        (output * torch.tensor(array, dtype=dtype)).sum() for output, array in zip(outputs, case.cotangents, strict=True)
+        (output * torch.tensor(array, dtype=dtype)).sum()
+        for output, array in zip(outputs, case.cotangents, strict=True)
     ).backward()
     return (
         {f"output/{name}": value.detach().numpy() for name, value in values.items()}

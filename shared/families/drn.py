@@ -35,7 +35,7 @@ class DrnSpec(ArchSpec):
 
 
 def build(spec: DrnSpec) -> Graph:
-    """head → D blocks → upsampler → conv."""
+    """Head → D blocks → upsampler → conv."""
     g = GraphBuilder()
     skip = image_skip(g, spec)
     head = x = g.conv("head", enter(g, spec), spec.features)

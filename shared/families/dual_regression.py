@@ -30,7 +30,7 @@ def octaves(scale: int) -> tuple[int, ...]:
 
 
 def build(spec: DualRegressionSpec) -> Graph:
-    """enlarge → sub_mean → head → down steps → (image, up step) per octave → image."""
+    """Enlarge → sub_mean → head → down steps → (image, up step) per octave → image."""
     g = GraphBuilder()
     factors = octaves(spec.scale)
     skip = image_skip(g, spec)

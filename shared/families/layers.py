@@ -37,7 +37,7 @@ def mean_shift(g: GraphBuilder, name: str, spec: ArchSpec, x: str, *, sign: int,
 
 
 def channel_attention(g: GraphBuilder, name: str, x: str, features: int, reduction: int) -> str:
-    """x · sigmoid(conv(relu(conv(mean(x))))), hidden layer of features // reduction channels (RCAN, eq. 8)."""
+    """X · sigmoid(conv(relu(conv(mean(x))))), hidden layer of features // reduction channels (RCAN, eq. 8)."""
     gate = g.global_mean(f"{name}.avg_pool", x)
     gate = g.conv(f"{name}.conv_du.0", gate, features // reduction, 1)
     gate = g.relu(f"{name}.conv_du.1", gate)

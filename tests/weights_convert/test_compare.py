@@ -11,7 +11,14 @@ from shared.graph import Conv, Graph, Resize
 from shared.reference import run
 from shared.spec import parse
 from weights_convert.case import Case, make_case, read_case, write_case
-from weights_convert.compare import FLOAT64_GATE, dump_in_process, dump_reference, errors, first_divergence, scaled_error
+from weights_convert.compare import (
+    FLOAT64_GATE,
+    dump_in_process,
+    dump_reference,
+    errors,
+    first_divergence,
+    scaled_error,
+)
 
 SMALL = {
     "drn": {"features": 16, "blocks": 3, "stages": 3, "ibsc_mode": "concat", "mean_shift": "df2k", "value_range": 255},
@@ -87,7 +94,11 @@ def faulty(graph: Graph, name: str, **changes: object) -> Graph:
 RCAN, DRN, DUAL = CASES[3], CASES[2], CASES[8]
 GRAPHS = {
     "skip from the wrong block": (DRN, "body.1.add", {"inputs": ("body.1.attention.multiply", "head")}),
-    "inter-block skip from the wrong place": (DRN, "body.2.stages.1.ibsc", {"inputs": ("body.2.stages.0.2", "body.1.add")}),
+    "inter-block skip from the wrong place": (
+        DRN,
+        "body.2.stages.1.ibsc",
+        {"inputs": ("body.2.stages.0.2", "body.1.add")},
+    ),
     "fusion order": (DRN, "body.0.concat", {"inputs": ("body.0.stages.1.2", "body.0.stages.0.2", "body.0.stages.2.2")}),
     "other cubic": (RCAN, "image_skip", {"kernel": "cubic_torch"}),
     "slope": (DUAL, "down.0.dual_module.0.1", {"slope": 0.1}),
