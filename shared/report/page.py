@@ -1,0 +1,105 @@
+"""Puts the page together: one HTML file that needs nothing else, the same bytes for the same runs."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from shared.report import numbers
+from shared.report.read import Runs
+from shared.report.view import Missing, View, make_view
+from shared.spec import software
+
+HERE = Path(__file__).parent
+LEVELS = {"self_ensemble": "×8 self-ensemble", "patch_ensemble": "patch ensemble"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """The finished page, and what it had to leave out."""
+
+    html: str
+    missing: tuple[Missing, ...]
+
+
+def render(runs: Runs, *, most_examples: int) -> Page:
+    """The page of some runs.
+
+    Args:
+        runs: at least one.
+        most_examples: pairs to show pictures of, of each ablation.
+
+    Raises:
+        PairError: a picture that cannot be read.
+    """
+    view = make_view(runs, most_examples=most_examples)
+    script = (HERE / "slider.js").read_text(encoding="utf-8")
+    html = (
+        _environment(view)
+        .get_template("page.html")
+        .render(
+            view=view,
+            style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+            version=software().get("gpnas-sr", ""),
+        )
+    )
+    return Page(html=html, missing=view.missing)
+
+
+def _environment(view: View) -> jinja2.Environment:
+    """Every value is escaped but what is marked as HTML: our style and script, and the charts."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    forms = (
+        numbers.psnr,
+        numbers.ssim,
+        numbers.gain,
+        numbers.count,
+        numbers.count_of,
+        numbers.quantity,
+        numbers.duration,
+        numbers.percent,
+    )
+    environment.filters |= {form.__name__: form for form in forms}
+    environment.filters |= {
+        "svg": Markup,
+        "member": partial(_member, view),
+        "members": partial(_members, view),
+        "picture_name": partial(_picture_name, view),
+        "level": lambda level: LEVELS.get(level, level.replace("_", " ")),
+        "field": lambda name: name.replace("_", " "),
+        "value": _value,
+    }
+    return environment
+
+
+def _member(view: View, spec_id: str) -> str:
+    return view.names.get(spec_id, spec_id)
+
+
+def _members(view: View, ids: tuple[str, ...]) -> str:
+    return " + ".join(_member(view, spec_id) for spec_id in ids) or "bicubic"
+
+
+def _picture_name(view: View, name: str) -> str:
+    known = {"lr": "LR, nearest", "bicubic": "Bicubic", "ensemble": "Ensemble", "hr": "HR"}
+    return known.get(name) or _member(view, name)
+
+
+def _value(value: object) -> str:
+    """The value of an architecture's field."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return numbers.MISSING if value is None else str(value)
