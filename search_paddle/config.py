@@ -1,0 +1,162 @@
+"""The settings of a search and of its proxies: frozen values, read from TOML; unknown keys are refused with the nearest name."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import UsageError
+from shared.ms_ssim import LEVELS, most_levels, smallest_side
+from shared.spec import explain
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# Fields that say how far and how fast a search goes, never what a trial is: they may differ when a search goes on
+EXTENT = frozenset({"trials", "minutes", "jobs"})
+
+
+class ProxyConfig(BaseModel):
+    """How one proposal is trained and scored. Defaults are ours: the paper gives neither length nor metric of its runs.
+
+    Example:
+        >>> ProxyConfig(steps=100).steps
+        100
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    steps: int = Field(default=500, ge=1, description="optimiser steps")
+    batch: int = Field(default=8, ge=1, description="crops in a step")
+    patch: int = Field(default=32, ge=1, description="side of the LR crop, px")
+    augment: bool = Field(default=True, description="flips and transposes")
+
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False, description="highest rate of Adam")
+    minimum_learning_rate: float = Field(
+        default=1e-6, ge=0, allow_inf_nan=False, description="rate at the end of the cosine"
+    )
+    warmup: int = Field(
+        default=10, ge=0, description="steps of linear rise to the highest rate; at most steps - 1 are taken"
+    )
+
+    ms_ssim_weight: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="factor of 1 - MS-SSIM beside L1; 0: L1 alone"
+    )
+    ms_ssim_levels: int = Field(default=1, ge=1, le=LEVELS, description="scales of MS-SSIM; more need larger crops")
+
+    validation_pairs: int | None = Field(
+        default=32, ge=1, description="validate on so many pairs, evenly spread; None: on all"
+    )
+    validation_patch: int | None = Field(
+        default=128, ge=1, description="side of the LR centre crop to validate on, px; None: whole images"
+    )
+    crop: int | None = Field(default=None, ge=0, description="HR px cut off each side before PSNR; None: the scale")
+
+    @model_validator(mode="after")
+    def _rates_fit(self) -> Self:
+        if self.minimum_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"minimum_learning_rate: got {self.minimum_learning_rate}, expected at most learning_rate {self.learning_rate}"
+            )
+        return self
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a crop too small for the levels of MS-SSIM, before the first trial.
+
+        Raises:
+            UsageError: names the most levels the crop allows and the smallest crop the levels allow.
+        """
+        side, smallest = self.patch * scale, smallest_side(self.ms_ssim_levels)
+        if self.ms_ssim_weight == 0 or side >= smallest:
+            return
+        allowed = most_levels(side)
+        remedy = f"ms_ssim_levels = {allowed} at most" if allowed else "ms_ssim_weight = 0"
+        raise UsageError(
+            f"patch {self.patch} at x{scale} gives HR crops of {side} px; got ms_ssim_levels {self.ms_ssim_levels}, which need "
+            f"{smallest} px; set {remedy}, or patch = {-(-smallest // scale)} at least"
+        )
+
+
+class SearchConfig(BaseModel):
+    """How far a search goes, and under which limits. Defaults are ours.
+
+    Results depend on `round_size` and never on `jobs`: the sampler learns from whole rounds, in the order of the proposals.
+
+    Example:
+        >>> SearchConfig(trials=8, proxy=ProxyConfig(steps=100)).round_size
+        4
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    trials: int = Field(
+        default=32, ge=1, description="proxy trainings in all, those of earlier runs of the search included"
+    )
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="no new round after so long, min, earlier runs included; None: no limit",
+    )
+    round_size: int = Field(default=4, ge=1, description="proposals between two updates of the Gaussian process")
+    seed: int = Field(default=0, ge=0, description="of the proposals, of initial weights and of the order of crops")
+    jobs: int | None = Field(default=None, ge=1, description="worker processes, one thread each; None: one a core")
+    max_parameters: int | None = Field(default=None, ge=1, description="most weights of a proposal; None: no limit")
+    max_macs_per_pixel: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="most multiply-accumulates per LR px of a proposal; None: no limit",
+    )
+    proxy: ProxyConfig = Field(default_factory=ProxyConfig, description="how a proposal is trained and scored")
+
+    @property
+    def processes(self) -> int:
+        """Worker processes to start, >= 1."""
+        return self.jobs or len(os.sched_getaffinity(0))
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide what a trial is: a search may only go on with the same ones."""
+        return self.model_dump(exclude=set(EXTENT))
+
+
+def make_config(fields: Mapping[str, Any], *, name: str = "search configuration") -> SearchConfig:
+    """A checked configuration; `fields` may hold a table `proxy`.
+
+    Raises:
+        UsageError: unknown field (with the nearest name), wrong type, or out of range.
+    """
+    proxy = fields.get("proxy", {})
+    if not isinstance(proxy, Mapping):
+        raise UsageError(f"{name}: proxy: got {proxy!r}, expected a table ([proxy] and one `name = value` a line)")
+    checked = _validate(ProxyConfig, proxy, f"{name}, [proxy]")
+    return _validate(SearchConfig, {**fields, "proxy": checked}, name)
+
+
+def read_config(path: Path | None, **overrides: Any) -> SearchConfig:
+    """The configuration of a TOML file (None: the defaults), with fields that are not None set over it.
+
+    Raises:
+        UsageError: no such file, no TOML, or not a configuration.
+    """
+    fields = {} if path is None else _read_toml(path)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return make_config({**fields, **given}, name="search configuration" if path is None else str(path))
+
+
+def _validate(model: type[Model], fields: Mapping[str, Any], name: str) -> Model:
+    try:
+        return model.model_validate(dict(fields))
+    except ValidationError as error:
+        raise UsageError(f"{name}: {explain(error, model)}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise UsageError(f"{path}: no such file; expected a TOML file of search settings (trials = 32, …)") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: {error}; expected TOML: one `name = value` a line") from None
