@@ -1,0 +1,65 @@
+"""What a search leaves behind besides its journal: spec files in the archive, and the suite."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from search_paddle.journal import Trial
+from shared.archive import Archive
+from shared.errors import WorkError
+from shared.spec import make_spec_file, parse
+from shared.suite import NAME, Member, Suite, write_suite
+
+ARCHIVE = "archive"
+
+
+def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: str) -> None:
+    """Put the architecture of a trial that succeeded into the archive, with how it was found; one that is there stays."""
+    if trial.status == "failed":
+        return
+    search = {
+        "run": out.resolve().name,
+        "trial": trial.trial,
+        "space_sha256": space_sha256,
+        "data_sha256": data_sha256,
+        "proxy": {"psnr_rgb": trial.score, "steps": trial.steps, "seed": trial.seed},
+        "predicted": trial.predicted,
+    }
+    Archive(out / ARCHIVE).add(make_spec_file(parse(trial.architecture), search))
+
+
+def best_of_each_family(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The trial of the highest score in each family, best first; the earlier of two equal ones."""
+    best: dict[str, Trial] = {}
+    for trial in ranked(trials):
+        best.setdefault(trial.architecture["family"], trial)
+    return tuple(best.values())
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that succeeded, best first; the earlier of two equal ones first."""
+    done = [(-trial.score, trial.trial, trial) for trial in trials if trial.score is not None]
+    return [trial for _, _, trial in sorted(done, key=lambda entry: entry[:2])]
+
+
+def select_suite(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Write the suite: the best of each family, with equal shares and no weights yet.
+
+    Returns:
+        The trials chosen, best first.
+
+    Raises:
+        WorkError: no trial succeeded.
+    """
+    chosen = best_of_each_family(trials)
+    if not chosen:
+        reasons = "; ".join(sorted({str(trial.reason) for trial in trials})) or "there was none"
+        raise WorkError(f"no training of {len(trials)} succeeded: {reasons}; see the logs in {out / 'logs'}")
+    archive = Archive(out / ARCHIVE)
+    members = tuple(
+        Member(
+            spec=parse(trial.architecture), spec_path=archive.path(trial.id), weights_path=None, weight=1 / len(chosen)
+        )
+        for trial in chosen
+    )
+    write_suite(out / NAME, Suite(scale=members[0].spec.scale, members=members))
+    return chosen
