@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_paddle.gp_nas.suite import Candidate, select_suite
 from search_paddle.journal import Trial
 from shared.archive import Archive
 from shared.errors import WorkError
@@ -27,21 +28,7 @@ def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: st
     Archive(out / ARCHIVE).add(make_spec_file(parse(trial.architecture), search))
 
 
-def best_of_each_family(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """The trial of the highest score in each family, best first; the earlier of two equal ones."""
-    best: dict[str, Trial] = {}
-    for trial in ranked(trials):
-        best.setdefault(trial.architecture["family"], trial)
-    return tuple(best.values())
-
-
-def ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that succeeded, best first; the earlier of two equal ones first."""
-    done = [(-trial.score, trial.trial, trial) for trial in trials if trial.score is not None]
-    return [trial for _, _, trial in sorted(done, key=lambda entry: entry[:2])]
-
-
-def select_suite(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+def write_selected(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:
     """Write the suite: the best of each family, with equal shares and no weights yet.
 
     Returns:
@@ -50,7 +37,8 @@ def select_suite(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:
     Raises:
         WorkError: no trial succeeded.
     """
-    chosen = best_of_each_family(trials)
+    done = {trial.id: trial for trial in trials if trial.score is not None}
+    chosen = tuple(done[candidate.id] for candidate in select_suite(_candidate(trial) for trial in done.values()))
     if not chosen:
         reasons = "; ".join(sorted({str(trial.reason) for trial in trials})) or "there was none"
         raise WorkError(f"no training of {len(trials)} succeeded: {reasons}; see the logs in {out / 'logs'}")
@@ -63,3 +51,8 @@ def select_suite(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:
     )
     write_suite(out / NAME, Suite(scale=members[0].spec.scale, members=members))
     return chosen
+
+
+def _candidate(trial: Trial) -> Candidate:
+    assert trial.score is not None, "failed trials are left out"
+    return Candidate(id=trial.id, family=trial.architecture["family"], score=trial.score, cost=trial.cost)

@@ -15,7 +15,7 @@ from search_paddle.config import SearchConfig
 from search_paddle.executors import PROXY_COMMAND, Answer, Died, ProcessExecutor
 from search_paddle.gp_nas import GPNAS
 from search_paddle.journal import Journal, Trial
-from search_paddle.outcome import archive_trial, select_suite
+from search_paddle.outcome import archive_trial, write_selected
 from search_paddle.space import architecture, one_of_each_family, within_limits
 from search_paddle.validation import bicubic_score
 from shared.architecture import ArchSpec
@@ -133,7 +133,7 @@ def run_search(
         write_json(out / "run.json", _run_facts(task))
         stopped = _explore(task, journal, command)
         trials = tuple(journal.trials[number] for number in sorted(journal.trials))
-        members = select_suite(out, trials)
+        members = write_selected(out, trials)
     return SearchResult(trials=trials, stopped=stopped, bicubic=task.bicubic, suite=out / NAME, members=members)
 
 

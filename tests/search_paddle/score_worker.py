@@ -19,7 +19,8 @@ def handle(request: dict[str, Any]) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(float(os.environ.get("STUB_SECONDS", "0.01")) * (1 + features % 3))
     failed = os.environ.get("STUB_FAILS") in ("all", str(features))
-    score = 28 + blocks / 3 - abs(features - 40) / 16 + (0.3 if fields["family"] == "drn" else 0.0)
+    family = 0.3 + fields["stages"] / 50 if fields["family"] == "drn" else fields["groups"] / 70
+    score = 28 + blocks / 3 - abs(features - 40) / 16 + family
     return {
         "status": "failed" if failed else "done",
         "reason": "step 1: loss is nan" if failed else None,
