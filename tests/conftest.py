@@ -8,6 +8,8 @@ import pytest
 DATA = Path(os.environ.get("GPNAS_SR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FRAMEWORKS = ("torch", "paddle")
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads on a busy machine wait for each other: tenfold slower, other last bits
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Collect `test_torch_*.py` under `-m torch` only, `test_paddle_*.py` under `-m paddle` only: they import a framework."""
