@@ -20,7 +20,7 @@ def handle(request: dict[str, Any]) -> dict[str, Any]:
     time.sleep(float(os.environ.get("STUB_SECONDS", "0.01")) * (1 + features % 3))
     failed = os.environ.get("STUB_FAILS") in ("all", str(features))
     family = 0.3 + fields["stages"] / 50 if fields["family"] == "drn" else fields["groups"] / 70
-    score = 28 + blocks / 3 - abs(features - 40) / 16 + family
+    score = 28 + blocks / 3 - abs(features - 41) / 16 + family
     return {
         "status": "failed" if failed else "done",
         "reason": "step 1: loss is nan" if failed else None,
