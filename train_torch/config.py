@@ -1,0 +1,145 @@
+"""The settings of a training: one frozen value, read from TOML; unknown keys are refused with the nearest name."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import UsageError
+from shared.ms_ssim import LEVELS, most_levels, smallest_side
+from shared.spec import explain
+
+# Fields that change what is kept and shown, never a weight: they may differ when a training goes on
+BOOKKEEPING = frozenset({"checkpoint_every", "checkpoint_seconds", "log_every", "tensorboard"})
+
+
+class TrainConfig(BaseModel):
+    """How the members of a suite are trained.
+
+    Crop, augmentation and the two losses are the paper's; "ours" where it is silent.
+
+    Example:
+        >>> TrainConfig(steps=1000, patch=48, ms_ssim_levels=5).steps
+        1000
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    steps: int = Field(default=200_000, ge=1, description="optimiser steps (ours)")
+    batch: int = Field(default=16, ge=1, description="crops in a step (ours)")
+    patch: int = Field(default=120, ge=1, description="side of the LR crop, px (paper)")
+    augment: bool = Field(default=True, description="flips and transposes (paper)")
+    seed: int = Field(default=0, ge=0, description="of initial weights and of the order of crops")
+    init: Literal["seed", "source"] = Field(
+        default="seed", description="first weights: drawn from the seed, or those the given suite or weights file holds"
+    )
+
+    learning_rate: float = Field(default=2e-4, gt=0, allow_inf_nan=False, description="highest rate of Adam (ours)")
+    minimum_learning_rate: float = Field(
+        default=1e-7, ge=0, allow_inf_nan=False, description="rate at the end of the cosine (ours)"
+    )
+    warmup: int = Field(default=0, ge=0, description="steps of linear rise to the highest rate (ours)")
+    gradient_clip: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="largest norm of the whole gradient; None: no limit (ours)"
+    )
+    ema_decay: float = Field(
+        default=0.999, ge=0, lt=1, description="share of the old in the running mean of weights; 0: none (ours)"
+    )
+
+    l1_weight: float = Field(
+        default=1.0, ge=0, allow_inf_nan=False, description="factor of the mean absolute error (ours)"
+    )
+    ms_ssim_weight: float = Field(
+        default=0.1, ge=0, allow_inf_nan=False, description="factor of 1 - MS-SSIM; 0: L1 alone (ours)"
+    )
+    ms_ssim_levels: int = Field(default=LEVELS, ge=1, le=LEVELS, description="scales of MS-SSIM; fewer for small crops")
+    dual_weighting: Literal["guoyongcs", "paddlegan"] = Field(
+        default="guoyongcs",
+        description="published weights of the closed loop of dual_regression (sizes between, LR size, duals)",
+    )
+
+    validate_every: int = Field(default=5000, ge=1, description="steps between two validations (BasicSR's default)")
+    validation_pairs: int | None = Field(
+        default=None, ge=1, description="validate on the first so many pairs; None: on all"
+    )
+    checkpoint_every: int = Field(default=5000, ge=1, description="steps between two checkpoints (BasicSR's default)")
+    checkpoint_seconds: float = Field(default=300.0, gt=0, description="and at least so often, s (ours)")
+    log_every: int = Field(default=100, ge=1, description="steps between two log lines (BasicSR's default)")
+    tensorboard: bool = Field(default=True, description="write TensorBoard scalars beside the JSON lines")
+
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        default="32-true", description="of the forward pass; losses, weights and averages are float32 in both"
+    )
+    channels_last: bool = Field(default=True, description="memory order of images; 1.2 to 1.35 times faster on CPUs")
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="device of Lightning Fabric")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads of one member; None: the cores shared out among jobs; other threads, other last bits",
+    )
+
+    @model_validator(mode="after")
+    def _terms_and_rates_fit(self) -> Self:
+        if self.l1_weight == self.ms_ssim_weight == 0:
+            raise ValueError(
+                "l1_weight and ms_ssim_weight are both 0: nothing to learn from; give one a positive weight"
+            )
+        if self.minimum_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"minimum_learning_rate: got {self.minimum_learning_rate}, expected at most learning_rate {self.learning_rate}"
+            )
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup: got {self.warmup} steps, expected fewer than steps {self.steps}")
+        return self
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a crop too small for the levels of MS-SSIM, before the first step.
+
+        Raises:
+            UsageError: names the most levels the crop allows and the smallest crop the levels allow.
+        """
+        side, smallest = self.patch * scale, smallest_side(self.ms_ssim_levels)
+        if self.ms_ssim_weight == 0 or side >= smallest:
+            return
+        allowed = most_levels(side)
+        levels = f"ms_ssim_levels = {allowed} at most" if allowed else "ms_ssim_weight = 0"
+        raise UsageError(
+            f"patch {self.patch} at x{scale} gives HR crops of {side} px; got ms_ssim_levels {self.ms_ssim_levels}, which need "
+            f"{smallest} px; set {levels}, or patch = {-(-smallest // scale)} at least"
+        )
+
+
+def make_config(fields: Mapping[str, Any], *, name: str = "training configuration") -> TrainConfig:
+    """A checked configuration.
+
+    Raises:
+        UsageError: unknown field (with the nearest name), wrong type, or out of range.
+    """
+    try:
+        return TrainConfig.model_validate(dict(fields))
+    except ValidationError as error:
+        raise UsageError(f"{name}: {explain(error, TrainConfig)}") from None
+
+
+def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
+    """The configuration of a TOML file (None: the defaults), with fields that are not None set over it.
+
+    Raises:
+        UsageError: no such file, no TOML, or not a configuration.
+    """
+    fields = {} if path is None else _read_toml(path)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return make_config({**fields, **given}, name="training configuration" if path is None else str(path))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise UsageError(
+            f"{path}: no such file; expected a TOML file of training settings (steps = 20000, …)"
+        ) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: {error}; expected TOML: one `name = value` a line") from None
