@@ -17,7 +17,7 @@ from train_torch.jobs import run_jobs
 from train_torch.member import MemberTask, TrainedMember, differences, finished_member
 from train_torch.run_folder import RunFolder
 from train_torch.sources import Source, find_sources
-from train_torch.trainer import train_member
+from train_torch.trainer import make_sampler, train_member
 from train_torch.validation import bicubic, score
 
 SCHEMA = "gpnas-sr/train/1"
@@ -68,6 +68,7 @@ def train_suite(
     with Pack(pack) as opened:
         tasks = [_task(source, pack, folder, config) for source in find_sources(names, opened.scale)]
         config.check_scale(opened.scale)
+        make_sampler(opened, config)
         baseline = _record(folder, tasks, opened)
     for task in tasks:
         Archive(folder.archive).add(task.spec_file)

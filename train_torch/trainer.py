@@ -19,6 +19,7 @@ from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
 from shared.progress import Progress, track
 from train_torch.batches import prefetched
 from train_torch.checkpoint import State, Validation, better, load_checkpoint, save_checkpoint
+from train_torch.config import TrainConfig
 from train_torch.interruption import Interruption
 from train_torch.logs import MemberLog
 from train_torch.member import MemberTask, TrainedMember, finish_member, identity, starting_weights
@@ -28,13 +29,24 @@ from train_torch.training import StepReport, Training
 from train_torch.validation import enlarger, score
 
 
+def make_sampler(pack: Pack, config: TrainConfig) -> PatchSampler:
+    """The training crops of a pack.
+
+    Raises:
+        UsageError: no pair to train on, or one smaller than the crop.
+    """
+    return PatchSampler(
+        pack, split="train", patch=config.patch, batch=config.batch, seed=config.seed, augment=config.augment
+    )
+
+
 def train_member(task: MemberTask, interruption: Interruption) -> TrainedMember:
     """Train one member, or what is left of its training.
 
     Raises:
         KeyboardInterrupt: the interruption was requested; the state is saved, the same call goes on from it.
         NonFiniteError: loss, gradient or an output is not finite; names the samples, the last checkpoint stays.
-        OutOfMemoryError: the device has no room for a step.
+        OutOfMemoryError: the device has no room for a step, or for a whole validation image.
         UsageError: crop, loss, spec and data do not fit, or the folder holds another training.
     """
     with ExitStack() as stack:
@@ -83,7 +95,8 @@ class _Session:
         weights = {name: array for name, array in training.averaged_weights().items() if not name.startswith("dual.")}
         device = training.fabric.device
         network = ordered(build(spec, weights=weights).to(device), training.memory_format)
-        psnr_rgb = score(enlarger(network, device), self.pack, config.validation_pairs)
+        with _room(f"{spec.id}: a whole validation image", "prepare the pack with smaller pictures for validation"):
+            psnr_rgb = score(enlarger(network, device), self.pack, config.validation_pairs)
         self.last = Validation(step=self.step, psnr_rgb=psnr_rgb)
         self.best = better(self.best, self.last)
 
@@ -112,9 +125,7 @@ def _open(task: MemberTask, pack: Pack) -> _Session:
         pack=pack,
         identity=identity(task, pack),
         training=Training(spec, config, starting_weights(task)),
-        sampler=PatchSampler(
-            pack, split="train", patch=config.patch, batch=config.batch, seed=config.seed, augment=config.augment
-        ),
+        sampler=make_sampler(pack, config),
     )
     state = load_checkpoint(task.out.checkpoint(task.id), session.identity)
     if state is not None:
@@ -149,21 +160,27 @@ def _run(session: _Session, log: MemberLog, progress: Progress, interruption: In
 
 def _advance(session: _Session, step: int, lr: np.ndarray, hr: np.ndarray) -> StepReport:
     """One step; its failures say what was being trained on."""
+    config = session.task.config
     try:
-        return session.training.advance(step, lr, hr)
+        with _room(f"{session.task.id}: batch {config.batch} of patch {config.patch}", "lower one of them"):
+            return session.training.advance(step, lr, hr)
     except NonFiniteError as error:
         names = ", ".join(dict.fromkeys(session.sampler.names(step)))
         raise NonFiniteError(
             f"{session.task.id}, step {step}: {error}; the batch was cut from {names}. The last checkpoint is kept. "
             "Look at these pairs, or train into another folder with a lower learning_rate or a gradient_clip"
         ) from None
+
+
+@contextmanager
+def _room(work: str, remedy: str) -> Iterator[None]:
+    """The allocator's refusal, and no other error, as ours; its own message has the bytes."""
+    try:
+        yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        config = session.task.config
-        raise OutOfMemoryError(
-            f"{session.task.id}: no memory for batch {config.batch} of patch {config.patch}: {error}; lower one of them"
-        ) from None
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise OutOfMemoryError(f"{work}: {error}; {remedy}") from None
+        raise
 
 
 def _line(
