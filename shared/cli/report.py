@@ -47,8 +47,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     data = page.html.encode()
     write_bytes(args.out, data)
     return {
-        "out": str(args.out),
+        "report": str(args.out),
         "bytes": len(data),
+        "sections": list(page.sections),
         "searches": [run.label for run in runs.searches],
         "trainings": [run.label for run in runs.trainings],
         "ablations": [run.label for run in runs.ablations],
@@ -60,4 +61,4 @@ def render(value: dict[str, Any]) -> str:
     """What was found, what is missing, and where the page is."""
     lines = [f"{kind:10} {', '.join(value[kind]) or '-'}" for kind in ("searches", "trainings", "ablations")]
     lines += [f"left out   {each['text']} {each['command']}" for each in value["missing"]]
-    return "\n".join([*lines, f"page       {value['out']} ({value['bytes'] / 1e6:.1f} MB)"])
+    return "\n".join([*lines, f"page       {value['report']} ({value['bytes'] / 1e6:.1f} MB)"])

@@ -48,6 +48,9 @@ def table_of_trials(trials: Iterable[Trial]) -> Architectures:
 def _table(rows: Sequence[Architecture]) -> Architectures:
     names = [name for name in dict.fromkeys(name for row in rows for name in row.fields) if name not in HIDDEN]
     values = {name: [row.fields[name] for row in rows if name in row.fields] for name in names}
-    columns = [name for name in names if name in SIZES or any(value != values[name][0] for value in values[name])]
+    sizes = [name for name in names if name in SIZES]
+    columns = sizes + [
+        name for name in names if name not in SIZES and any(value != values[name][0] for value in values[name])
+    ]
     shared = {name: values[name][0] for name in names if name not in columns}
     return Architectures(columns=tuple(columns), shared=shared, rows=tuple(rows))

@@ -65,9 +65,7 @@ def search_chart(trials: Sequence[Trial], bicubic: float | None, *, name: str, f
 
 def calibration_chart(fit: Calibration, *, name: str) -> Chart:
     """Predicted mean with its ±1.96 std bar against the measured score, and the diagonal."""
-    values = np.concatenate([fit.means, fit.measured])
-    margin = 0.15 * float(np.ptp(values)) or 0.1
-    limits = (float(values.min()) - margin, float(values.max()) + margin)
+    limits = _square_limits(fit)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -133,6 +131,16 @@ def _chart(
     return Chart(wide=drawings[0], narrow=drawings[1], description=description)
 
 
+def _square_limits(fit: Calibration) -> tuple[float, float]:
+    """Both axes: all points, and their bars as long as these do not make the points a small cloud."""
+    values = np.concatenate([fit.means, fit.measured])
+    spread = float(np.ptp(values)) or 0.2
+    ends = (float(np.min(fit.means - Z * fit.stds)), float(np.max(fit.means + Z * fit.stds)))
+    low = min(float(values.min()) - 0.08 * spread, max(ends[0], float(values.min()) - 0.5 * spread))
+    high = max(float(values.max()) + 0.08 * spread, min(ends[1], float(values.max()) + 0.5 * spread))
+    return low, high
+
+
 def _floor(scores: Sequence[float]) -> float:
     """The lowest score to show at its height: one net that learnt nothing must not flatten the rest."""
     low, high = np.quantile(scores, [0.25, 0.75])
@@ -183,9 +191,9 @@ def _running_median(values: np.ndarray) -> np.ndarray:
 
 
 def _logarithmic(axes: Axes) -> None:
-    """A logarithmic height with plain decimals at 1, 2 and 5: a loss rarely spans a decade."""
+    """A logarithmic height with plain decimals at 1, 2, 3 and 5: a loss rarely spans a decade."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

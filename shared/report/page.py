@@ -20,9 +20,10 @@ LEVELS = {"self_ensemble": "×8 self-ensemble", "patch_ensemble": "patch ensembl
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """The finished page, and what it had to leave out."""
+    """The finished page, the ids of the sections that show something, and what it had to leave out."""
 
     html: str
+    sections: tuple[str, ...]
     missing: tuple[Missing, ...]
 
 
@@ -49,7 +50,7 @@ def render(runs: Runs, *, most_examples: int) -> Page:
             version=software().get("gpnas-sr", ""),
         )
     )
-    return Page(html=html, missing=view.missing)
+    return Page(html=html, sections=view.sections, missing=view.missing)
 
 
 def _environment(view: View) -> jinja2.Environment:

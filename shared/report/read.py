@@ -23,7 +23,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 HEADER_SIZE = 8  # bytes of a safetensors file that give the length of the JSON behind them
 JOURNAL_SCHEMA = "gpnas-sr/journal/1"
-NEEDED = frozenset({"lr", "bicubic", "hr"})  # pictures of an example, besides one that is super-resolved
+NEEDED = frozenset({"lr", "bicubic", "hr"})  # pictures of an example, besides the whole suite's
 RUN_SCHEMAS = ("gpnas-sr/search-run/1", "gpnas-sr/train/1")
 
 
@@ -192,7 +192,9 @@ def _ablation(folder: Path, label: str) -> AblationRun:
     path = folder / "ablation.json"
     table = _validated(AblationFile, path.read_bytes(), str(path))
     examples = tuple(_example(folder / "images", name) for name in table.examples)
-    complete = tuple(example for example in examples if example.pictures.keys() > NEEDED)
+    members = {member for row in table.rows for member in row.members}
+    needed = NEEDED | (members if len(members) == 1 else {"ensemble"})  # a suite of one has no picture of its own
+    complete = tuple(example for example in examples if example.pictures.keys() >= needed)
     incomplete = tuple(example.name for example in examples if example not in complete)
     return AblationRun(folder=folder, label=label, table=table, examples=complete, incomplete=incomplete)
 

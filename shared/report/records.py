@@ -90,7 +90,7 @@ class Comparison(_Record):
     gain: float
     low: float | None = None
     high: float | None = None
-    confidence: float
+    confidence: float | None = None
 
 
 class Bicubic(Scores):

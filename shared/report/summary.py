@@ -4,12 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from shared.report.records import AblationFile, Comparison, Row, Scores, Trial
+from shared.report.records import AblationFile, Comparison, Row, Scores, Side, Trial
 
 Z = 1.96  # half-width of the central 95 % of a normal distribution, in standard deviations
 FAMILY_NAMES = {"drn": "DRN", "rcan": "RCAN", "dual_regression": "Dual regression"}
@@ -68,14 +69,14 @@ class Tables:
         )
 
     def gain_over(self, members: tuple[str, ...], other: Scores, gains: Iterable["Gain"]) -> "Gain":
-        """The gain over `other`, the scores of `members` (none: bicubic): as it was compared, or else the difference, without interval."""
+        """The gain over `other`, scores of `members` (none: bicubic): as compared, or else the plain difference."""
         known = next((gain for gain in gains if gain.members == members), None)
-        levels = known.levels if known else self.ensemble.levels if members else ()
+        side = Side(members=members, levels=self.ensemble.levels if members else ())
         return Gain(
             members=members,
-            levels=levels,
-            psnr_rgb=(known and known.psnr_rgb) or _difference("psnr_rgb", self.ensemble.psnr_rgb, other.psnr_rgb),
-            psnr_y=(known and known.psnr_y) or _difference("psnr_y", self.ensemble.psnr_y, other.psnr_y),
+            levels=side.levels,
+            psnr_rgb=(known and known.psnr_rgb) or _difference(self.ensemble, other, side, "psnr_rgb"),
+            psnr_y=(known and known.psnr_y) or _difference(self.ensemble, other, side, "psnr_y"),
         )
 
 
@@ -170,10 +171,11 @@ def row_key(row: Row) -> tuple[frozenset[str], frozenset[str]]:
     return _key(row.members, row.levels)
 
 
-def _difference(metric: str, ensemble: float | None, other: float | None) -> Comparison | None:
-    if ensemble is None or other is None:
+def _difference(whole: Row, other: Scores, side: Side, metric: Literal["psnr_rgb", "psnr_y"]) -> Comparison | None:
+    a, b = getattr(whole, metric), getattr(other, metric)
+    if a is None or b is None:
         return None
-    return Comparison(a=Side(), b=Side(), metric=metric, gain=ensemble - other, confidence=0.0)
+    return Comparison(a=Side(members=whole.members, levels=whole.levels), b=side, metric=metric, gain=a - b)
 
 
 def _key(members: Sequence[str], levels: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:

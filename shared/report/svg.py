@@ -94,7 +94,8 @@ def _inline(document: str, name: str) -> str:
     referred = set(re.findall(r'(?:url\(#|href="#)([^")]+)', body))
     body = re.sub(r' id="([^"]*)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in referred else "", body)
     body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
-    body = re.sub(r"font: [^;\"]*?([\d.]+)px[^;\"]*", r"font-size: \1px", body)
+    body = re.sub(r"font: [^;\"]*?([\d.]+)px[^;\"]*", r"font-size: \1px", body)  # older Matplotlib: one property
+    body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
     body = re.sub("|".join(COLOURS), lambda match: COLOURS[match[0]], body)
     body = re.sub(r"\s*\n\s*", " ", body).strip()
     return f'<svg {box[0]} aria-hidden="true" focusable="false">{body}'

@@ -89,6 +89,23 @@ class View:
     provenance: tuple[Provenance, ...]
     missing: tuple[Missing, ...]
 
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Ids of the sections that show something, in the order of the page."""
+        has_pictures = any(ablation.pictures for ablation in self.ablations)
+        filled = {
+            "results": self.ablations,
+            "pictures": has_pictures,
+            "crops": has_pictures,
+            "table": self.ablations,
+            "search": any(search.trials for search in self.searches),
+            "predictions": any(search.fit for search in self.searches),
+            "training": self.trainings,
+            "architectures": self.architectures,
+            "provenance": self.provenance,
+        }
+        return tuple(section for section, content in filled.items() if content)
+
     def lacks(self, section: str) -> list[Missing]:
         """What a section lacks."""
         return [each for each in self.missing if each.section == section]
@@ -183,17 +200,15 @@ def _ablations(tabled: list[tuple[AblationRun, Tables]], most: int) -> tuple[Abl
 
 
 def _ablation(run: AblationRun, sorted_rows: Tables, pictures: tuple[Picture, ...], lossless: bool) -> AblationView:
-    gains = sorted_rows.gains(run.table.comparisons)
+    whole, best, gains = sorted_rows.ensemble, sorted_rows.best, sorted_rows.gains(run.table.comparisons)
     return AblationView(
         label=run.label,
         file=run.table,
         tables=sorted_rows,
-        images=len(sorted_rows.ensemble.images),
+        images=len(whole.images),
         gains=gains,
         over_bicubic=sorted_rows.gain_over((), run.table.bicubic, gains),
-        over_best=None
-        if whole is sorted_rows.best
-        else sorted_rows.gain_over(sorted_rows.best.members, sorted_rows.best, gains),
+        over_best=None if whole == best else sorted_rows.gain_over(best.members, best, gains),
         pictures=pictures,
         hidden=len(run.examples) - len(pictures),
         is_lossless=lossless,
