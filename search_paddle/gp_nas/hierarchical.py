@@ -1,0 +1,91 @@
+"""GP-NAS's own question: what do the trainings say about the weights w of the linear trend? Li et al., CVPR 2020.
+
+    f | w ~ GP(phi' w, k)     w ~ N(w0, S0)     z = f + noise
+
+    C_k = k(X, X) + noise, the trend left out; Phi: features of X
+    S1 = (S0^-1 + Phi' C_k^-1 Phi)^-1                                w1 = S1 (S0^-1 w0 + Phi' C_k^-1 z)               (1)
+    w1 = w0 + S0 Phi' (C_k + Phi S0 Phi')^-1 (z - Phi w0)            S1 = S0 - S0 Phi' (C_k + Phi S0 Phi')^-1 Phi S0   (2)
+
+The sampler integrates w out (gp.py), which is the same model and better conditioned; here w1 and S1 are recovered, to be reported
+or passed on as the prior of other data. Passing them on with data already used would count those twice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+
+from search_paddle.gp_nas.encoding import Floats
+from search_paddle.gp_nas.gp import Posterior
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Trend:
+    """Normal distribution of the trend's weights, in units of warped scores.
+
+    Attributes:
+        names: of the features, (p).
+        mean: w1, (p,).
+        covariance: S1, (p, p).
+    """
+
+    names: tuple[str, ...]
+    mean: Floats
+    covariance: Floats
+
+
+def posterior_of_weights(
+    phi: Floats, covariance: Floats, values: Floats, mean: Floats, prior: Floats
+) -> tuple[Floats, Floats]:
+    """w1 and S1 by equation (2), which stays right when there are fewer values than weights, or none.
+
+    Args:
+        phi: Phi, (n, p).
+        covariance: C_k, (n, n), positive definite.
+        values: z, (n,).
+        mean: w0, (p,).
+        prior: S0, (p, p).
+
+    Returns:
+        w1, (p,) and S1, (p, p), symmetric.
+    """
+    spread = prior @ phi.T
+    root = cholesky(covariance + phi @ spread, lower=True)
+    whitened = solve_triangular(root, np.column_stack([spread.T, values - phi @ mean]), lower=True)
+    gain, residual = whitened[:, :-1], whitened[:, -1]
+    return mean + gain.T @ residual, prior - gain.T @ gain
+
+
+def predict_given_weights(
+    phi: tuple[Floats, Floats],
+    covariances: tuple[Floats, Floats, Floats],
+    values: Floats,
+    weights: tuple[Floats, Floats],
+) -> tuple[Floats, Floats]:
+    """Mean and variance of the latent score at m new points, from w1 and S1: the two-step form of the integrated process.
+
+        mean = phi* w1 + k* C_k^-1 (z - Phi w1)      var = k** - k* C_k^-1 k*' + r' S1 r,   r = phi* - Phi' C_k^-1 k*'
+
+    Args:
+        phi: Phi (n, p) and phi* (m, p).
+        covariances: C_k (n, n), k* (m, n) and the diagonal k** (m,), all without trend.
+        values: z, (n,).
+        weights: w1 and S1.
+    """
+    (old, new), (covariance, cross, diagonal), (mean, spread) = phi, covariances, weights
+    factor = cho_factor(covariance, lower=True)
+    projected = cho_solve(factor, cross.T)
+    rest = new - projected.T @ old
+    variance = diagonal - np.einsum("mn,nm->m", cross, projected) + np.einsum("mp,pq,mq->m", rest, spread, rest)
+    return new @ mean + projected.T @ (values - old @ mean), variance
+
+
+def trend_of(posterior: Posterior) -> Trend:
+    """The posterior of w under a fitted process."""
+    kernel, theta, observed = posterior.kernel, posterior.theta, posterior.observations
+    covariance = kernel.deviation(theta, observed.codes, observed.codes) + np.diag(observed.noise(theta))
+    prior = np.diag(kernel.trend_variances(theta))
+    mean, spread = posterior_of_weights(
+        kernel.phi(observed.codes), covariance, observed.values, np.zeros(len(prior)), prior
+    )
+    return Trend(names=tuple(feature.name for feature in kernel.features), mean=mean, covariance=spread)

@@ -1,0 +1,197 @@
+"""GP-NAS as a sampler: ask for architectures, train them, tell the scores."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from search_paddle.gp_nas.acquisition import log_expected_improvement
+from search_paddle.gp_nas.candidates import Choice, Feasibility
+from search_paddle.gp_nas.design import gains
+from search_paddle.gp_nas.encoding import Codes, Floats, make_encoding
+from search_paddle.gp_nas.hierarchical import Trend, trend_of
+from search_paddle.gp_nas.kernels import make_kernel
+from search_paddle.gp_nas.priors import NOISE_LOCATION, make_priors
+from search_paddle.gp_nas.surrogate import Surrogate, make_surrogate
+from shared.errors import UsageError
+from shared.space import Point, SearchSpace
+
+POOL = 512  # points that the first design chooses from
+DESIGN = (5, 10)  # trainings of it: one more than there are features of the trend, within these limits
+
+
+class GPNAS:
+    """Proposes the architectures that are worth training; scores are maximised.
+
+    The first proposals follow mutual-information design (design.py), all others the expected improvement under a Gaussian process
+    with GP-NAS's linear trend (surrogate.py). Nothing is proposed twice, and nothing that `feasible` refuses.
+
+    A proposal is a function of the seed, of what was told, and of what is pending (asked, not yet told). A new sampler that is
+    told the same trainings, in any order, and is asked for the pending ones again, goes on with the same proposals.
+
+    Args:
+        space: what to search.
+        seed: >= 0.
+        feasible: asked before a point is proposed, about each point once; gets a copy. None: every point may be proposed.
+
+    Raises:
+        UsageError: the seed is no integer >= 0.
+
+    Example:
+        >>> sampler = GPNAS(SearchSpace.from_choices({"features": [16, 32, 64], "blocks": [2, 4, 8]}), seed=0)
+        >>> points = sampler.ask(2)
+        >>> sampler.tell(points, [28.1, float("nan")])
+        >>> sampler.recommend() == points[0]
+        True
+    """
+
+    def __init__(self, space: SearchSpace, seed: int = 0, feasible: Callable[[Point], bool] | None = None) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise UsageError(f"seed: got {seed!r}, expected an integer >= 0")
+        self._space, self._seed = space, seed
+        self._feasible = Feasibility(space=space, feasible=feasible)
+        self._encoding = make_encoding(space)
+        self._kernel = make_kernel(self._encoding)
+        self._priors = make_priors(self._kernel)
+        self._trainings: dict[int, list[float]] = {}
+        self._pending: list[int] = []
+        self._fitted: Surrogate | None = None
+
+    def ask(self, n: int = 1) -> list[Point]:
+        """The next points to train; they count as pending until they are told.
+
+        Args:
+            n: how many, >= 0.
+
+        Returns:
+            n points, different from each other and from all asked or told before. Fewer, at last none, when the space is
+            exhausted: no feasible point is left (over 200,000 points: 20,000 random draws met none).
+
+        Raises:
+            UsageError: n is negative.
+        """
+        if n < 0:
+            raise UsageError(f"ask: got n = {n}, expected at least 0")
+        points = []
+        for _ in range(n):
+            index = self._propose()
+            if index is None:
+                break
+            self._pending.append(index)
+            points.append(self._space.point(index))
+        return points
+
+    def tell(self, points: Sequence[Mapping[str, Any]], scores: Iterable[float]) -> None:
+        """Add trainings. Points never asked are welcome; a point told again was trained again, and its scores are averaged.
+
+        Args:
+            points: of the space.
+            scores: one a point, the larger the better; NaN or infinity: that training failed.
+
+        Raises:
+            SpecError: not a point of the space.
+            UsageError: not as many scores as points, or a score that is no number. Nothing is added then.
+        """
+        values = [_score(score) for score in scores]
+        if len(values) != len(points):
+            raise UsageError(f"tell: got {len(points)} points and {len(values)} scores, expected one score a point")
+        indices = [self._space.index(point) for point in points]
+        for index, value in zip(indices, values, strict=True):
+            self._trainings.setdefault(index, []).append(value)
+        self._pending = [index for index in self._pending if index not in self._trainings]
+        self._fitted = None
+
+    def predict(self, points: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the score that one training of each point would have.
+
+        With nothing told, the prior: mean 0, on the scale of a standardised score.
+
+        Args:
+            points: m points of the space.
+
+        Returns:
+            float64 (m,) and (m,), the score's unit; noise of one training included.
+
+        Raises:
+            SpecError: not a point of the space.
+        """
+        return self._surrogate().predict(self._encoding.codes([self._space.index(point) for point in points]))
+
+    def recommend(self) -> Point:
+        """The trained point of largest posterior mean: noise can make a poor point's score the highest, but hardly its mean.
+
+        Raises:
+            UsageError: no training with a finite score was told.
+        """
+        ranked = self._ranked()
+        if not ranked:
+            raise UsageError("recommend: got no finite score yet, expected at least one; tell a training first")
+        return self._space.point(ranked[0])
+
+    def trend(self) -> Trend:
+        """GP-NAS's posterior of the linear trend's weights (hierarchical.py), in units of warped scores."""
+        return trend_of(self._surrogate().posterior)
+
+    def _surrogate(self) -> Surrogate:
+        if self._fitted is None:
+            self._fitted = make_surrogate(self._encoding, self._kernel, self._priors, self._trainings)
+        return self._fitted
+
+    def _ranked(self) -> list[int]:
+        """Points with a finite score, by posterior mean, best first."""
+        model = self._surrogate()
+        trained = [index for index, failed in zip(model.indices, model.failed, strict=True) if not failed]
+        means = np.round(model.posterior.mean(self._encoding.codes(trained)), 9)
+        return [trained[place] for place in np.argsort(-means, kind="stable")]
+
+    def _propose(self) -> int | None:
+        count = sum(map(len, self._trainings.values()))
+        choice = Choice(
+            encoding=self._encoding,
+            seen={*self._trainings, *self._pending},
+            feasible=self._feasible,
+            rng=np.random.default_rng([self._seed, count, len(self._pending)]),
+        )
+        finite = any(np.isfinite(score) for scores in self._trainings.values() for score in scores)
+        size = min(max(len(self._kernel.features), DESIGN[0]), DESIGN[1])
+        if not finite or len(choice.seen) < size:
+            return self._design(choice)
+        return self._improve(choice)
+
+    def _design(self, choice: Choice) -> int | None:
+        """The point that tells most about the others under the prior, of the family with the fewest points so far."""
+        space, chosen = self._space, sorted(choice.seen)
+        small = space.size <= POOL
+        pool = range(space.size) if small else space.sample_indices(np.random.default_rng(self._seed), POOL)
+        indices = [*chosen, *sorted(set(pool) - set(chosen))]
+        codes = self._encoding.codes(indices)
+        covariance = self._kernel.cross(self._priors.location, codes, codes)
+        values = gains(covariance, len(chosen), float(np.exp(NOISE_LOCATION)))
+        points = np.bincount(codes[: len(chosen), 0], minlength=self._encoding.families)
+        for fewest in np.unique(points):
+            rows = np.flatnonzero(points[codes[:, 0]] == fewest)
+            found = choice.best([indices[row] for row in rows], values[rows])
+            if found is not None:
+                return found
+        return choice.any()
+
+    def _improve(self, choice: Choice) -> int | None:
+        """The point of largest expected improvement, as if pending points had scored what is expected of them."""
+        posterior = self._surrogate().posterior.believing(self._encoding.codes(self._pending))
+        ranked = self._ranked()
+        best = float(np.max(posterior.mean(self._encoding.codes([*ranked, *self._pending]))))
+
+        def acquisition(codes: Codes) -> Floats:
+            mean, variance = posterior.predict(codes)
+            return log_expected_improvement(mean, np.sqrt(variance), best)
+
+        return choice.maximise(acquisition, ranked)
+
+
+def _score(score: Any) -> float:
+    try:
+        return float(score)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"tell: got the score {score!r}, expected a number; a failed training is float('nan')"
+        ) from None
