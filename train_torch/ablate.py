@@ -7,7 +7,7 @@ image under `partial/`, so that a killed ablation goes on.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Ablation:
     Attributes:
         suite: the members' specs and files.
         networks: the members as modules, in the suite's order.
-        levels: geometry of the patches; both levels are on but where a row says otherwise.
+        levels: geometry of the patches, and the levels that are on where a row does not say otherwise.
         crop: HR px cut off each side before a metric.
     """
 
@@ -57,27 +57,20 @@ class Ablation:
     crop: int
 
     def rows(self) -> list[Row]:
-        """Singles, pairs, all; then all with one level off, and with both off. No row twice."""
+        """Singles, pairs, all; then all with one level off, and with every level off. No row twice."""
         count = len(self.networks)
         everyone = tuple(range(count))
         subsets = [subset for size in (1, 2) for subset in combinations(everyone, size)]
         subsets += [everyone] if count > 2 else []
-        rows = [Row(members=subset, levels=self._switched(True, True)) for subset in subsets]
-        switches = ((False, True), (True, False), (False, False))
-        return rows + [Row(members=everyone, levels=self._switched(*switch)) for switch in switches]
+        rows = [Row(members=subset, levels=self.levels) for subset in subsets]
+        off = [replace(self.levels, **{name: False}) for name in self.levels.names]
+        off.append(replace(self.levels, self_ensemble=False, patch_ensemble=False))
+        return list(dict.fromkeys([*rows, *(Row(members=everyone, levels=levels) for levels in off)]))
 
     def names(self) -> list[str]:
         """The members' ids, made unlike where one architecture stands twice."""
         ids = [member.spec.id for member in self.suite.members]
         return [f"{name}-{ids[:i].count(name) + 1}" if ids[:i].count(name) else name for i, name in enumerate(ids)]
-
-    def _switched(self, self_ensemble: bool, patch_ensemble: bool) -> Levels:
-        return Levels(
-            self_ensemble=self_ensemble,
-            patch_ensemble=patch_ensemble,
-            patch=self.levels.patch,
-            stride=self.levels.stride,
-        )
 
 
 def ablate(

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--examples", type=int, default=4, metavar="N", help="pairs whose pictures are kept (default 4)"
     )
-    ensemble_options.configure_geometry(parser)
+    ensemble_options.configure(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     networks, _, scale = load_suite(args.suite)
     pairs = open_pairs(args.data, scale=scale)
     crop = scale if args.crop is None else args.crop
-    levels = Levels(patch=args.patch, stride=args.stride)
+    levels = Levels(**ensemble_options.options(args))
     ablation = Ablation(suite=read_suite(args.suite), networks=networks, levels=levels, crop=crop)
     out = args.out or (args.suite if args.suite.is_dir() else args.suite.parent) / "ablation"
     value = ablate(ablation, pairs, out, include=args.include, examples=args.examples)
@@ -59,7 +59,7 @@ def render(value: dict[str, Any]) -> str:
         f"x{value['scale']}, crop {value['crop']} px, 8-bit outputs, mean of {images} images; patch {value['patch']}, "
     )
     lines[-1] += f"stride {value['stride']} LR px; both levels of the ensemble on unless said"
-    lines += ["", "gain of the whole ensemble over …, dB, with its paired 95 % bootstrap interval over images"]
+    lines += ["", "gain of the whole ensemble over …, dB, with its paired 95 % interval (Student's t) over images"]
     lines += [f"  {_gain(entry)}" for entry in value["comparisons"]]
     lines += [f"skipped {item['name']}: {item['reason']}" for item in value["skipped"]]
     return "\n".join([*lines, f"written: {value['out']}/ablation.json"])

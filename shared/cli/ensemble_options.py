@@ -18,11 +18,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="blend overlapping patches; off: the whole image at once (default: on)",
     )
-    configure_geometry(parser)
-
-
-def configure_geometry(parser: argparse.ArgumentParser) -> None:
-    """Add the patches' geometry alone."""
     parser.add_argument("--patch", type=int, default=120, metavar="PX", help="side of a patch, LR px (default 120)")
     parser.add_argument("--stride", type=int, default=60, metavar="PX", help="step between patches, LR px (default 60)")
 

@@ -23,7 +23,6 @@ from shared.suite import Member, Suite, write_suite
 from shared.weights import save_weights
 from train_torch.ensemble import load_suite, upscale
 from train_torch.evaluate import Levels, evaluate, select
-from train_torch.intervals import gain_interval
 
 pytestmark = pytest.mark.torch
 
@@ -194,15 +193,10 @@ def test_patterns_that_fit_nothing_are_refused():
         select(["a", "b"], ["x*"])
 
 
-def test_the_interval_is_close_to_students_on_normal_gains():
-    from scipy import stats
-
-    gains = np.random.default_rng(1).normal(0.1, 0.05, 60)
-    low, high = gain_interval(gains)
-    student = stats.t.interval(0.95, 59, gains.mean(), gains.std(ddof=1) / np.sqrt(60))
-    assert (low, high) == pytest.approx(student, abs=0.003)
-
-
-def test_the_interval_of_equal_or_few_gains():
-    assert gain_interval(np.array([0.2, 0.2])) == (0.2, 0.2)
-    assert gain_interval(np.array([0.2])) is None
+def test_a_level_can_be_off_everywhere(folder, capsys, tmp_path):
+    words = ["--data", folder / "pairs", *GEOMETRY, "--include", "b_*", "--examples", "0", "--out", tmp_path]
+    value = run(capsys, "ablate", folder, *words, "--no-self-ensemble")
+    assert [row["levels"] for row in value["rows"]] == [["patch_ensemble"]] * 7 + [[]]
+    reference = run(capsys, "evaluate", folder, *words[:-4], "--no-self-ensemble")
+    assert value["rows"][6]["psnr_rgb"] == pytest.approx(reference["psnr_rgb"], abs=1e-9)
+    assert all(entry["low"] is None for entry in value["comparisons"])  # one image has no interval
