@@ -14,6 +14,7 @@ from shared.report.summary import FAMILY_NAMES, Calibration, Gain, Tables, calib
 SEARCH = "gpnas-sr search PACK.h5 --out RUN"
 TRAIN = "gpnas-sr train RUN --data PACK.h5 --out TRAINED"
 ABLATE = "gpnas-sr ablate TRAINED --data PACK.h5 --out FOLDER"
+REPORT = "gpnas-sr report RUN --out FILE --examples 4"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,20 +220,30 @@ def _missing(runs: Runs, ablations: tuple[AblationView, ...]) -> Iterator[Missin
     if not runs.ablations:
         for section, what in (
             ("results", "No ablation is here, so there is nothing measured to show."),
-            ("table", "No ablation is here: Table 1 was not made."),
             ("pictures", "No ablation is here: it saves the pictures to compare."),
+            ("crops", "No ablation is here: it saves the pictures to cut."),
+            ("table", "No ablation is here: Table 1 was not made."),
         ):
             yield Missing(section=section, text=what, command=ABLATE)
     for run in runs.ablations:
         if tables(run.table) is None:
             text = f"{run.label} has no row of a single member, or none of all members at its levels."
-            yield Missing(section="table", text=text, command=ABLATE)
-        if not run.table.examples:
-            yield Missing(section="pictures", text=f"{run.label} holds no pictures.", command=ABLATE)
-        elif run.incomplete:
-            text = f"{run.label}: pictures of {', '.join(run.incomplete)} are not all there."
-            yield Missing(section="pictures", text=text, command=ABLATE)
+            for section in ("results", "table"):
+                yield Missing(section=section, text=text, command=ABLATE)
+        for text in _missing_pictures(run):
+            for section in ("pictures", "crops"):
+                yield Missing(section=section, text=text, command=ABLATE)
+    if any(ablation.hidden and not ablation.pictures for ablation in ablations):
+        for section in ("pictures", "crops"):
+            yield Missing(section=section, text="No pictures were asked for (--examples 0).", command=REPORT)
     yield from _missing_runs(runs)
+
+
+def _missing_pictures(run: AblationRun) -> Iterator[str]:
+    if not run.table.examples:
+        yield f"{run.label} holds no pictures."
+    elif run.incomplete:
+        yield f"{run.label}: pictures of {', '.join(run.incomplete)} are not all there."
 
 
 def _missing_runs(runs: Runs) -> Iterator[Missing]:
