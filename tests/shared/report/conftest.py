@@ -1,9 +1,11 @@
 """Small runs in the documented formats, written by this file alone: the report's readers are judged by them."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -219,12 +221,24 @@ def noise_image(seed: int, height: int = 96, width: int = 112) -> np.ndarray:
     return coarse.repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Path:
-    """A folder as `make demo` leaves it: search, train, ablation."""
-    folder = tmp_path / "demo"
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `make demo` leaves it: search, train, ablation. Not to be changed: see `demo`."""
+    folder = tmp_path_factory.mktemp("runs") / "demo"
     write_search(folder / "search", default_trials(), torn='{"trial": 12, "ro')
     write_training(folder / "train")
     write_ablation(folder / "ablation", {f"pair_{seed}": make_pair(noise_image(seed), seed=seed) for seed in range(2)})
     (folder / "pairs" / "LR").mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def demo(finished: Path, tmp_path: Path) -> Path:
+    """The same for one test, which may change it."""
+    return shutil.copytree(finished, tmp_path / "demo")
+
+
+@pytest.fixture
+def runs() -> SimpleNamespace:
+    """What writes runs, for tests that need others."""
+    return SimpleNamespace(ablation=write_ablation, pair=make_pair, image=noise_image, ids=IDS)

@@ -1,0 +1,113 @@
+import re
+
+import numpy as np
+import pytest
+
+from shared.report.charts import calibration_chart, search_chart, training_chart
+from shared.report.records import LogLine, Trial
+from shared.report.summary import calibration
+from shared.report.svg import COLOURS, drawing, new_figure, to_svg
+
+
+def trials(scores, *, predicted=True):
+    return [
+        Trial(
+            trial=number,
+            id="drn-x4-000000000000",
+            architecture={"family": "drn"},
+            status="failed" if score is None else "done",
+            score=score,
+            predicted={"mean": score + 0.02, "std": 0.1} if predicted and score is not None else None,
+        )
+        for number, score in enumerate(scores)
+    ]
+
+
+def charts():
+    lines = [
+        LogLine(step=10 * step, loss=1 / step, psnr_rgb=26 + step if step % 3 == 0 else None) for step in range(1, 50)
+    ]
+    some = trials([26.1, None, 26.9, 26.4])
+    return {
+        "search": search_chart(some, 26.0, name="search", families={"drn": "DRN"}),
+        "fit": calibration_chart(calibration(some), name="fit"),
+        "training": training_chart({"a": lines, "b": lines[:4]}, 25.0, name="training", names={"a": "DRN"}),
+    }
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return charts()
+
+
+@pytest.mark.parametrize("kind", ["search", "fit", "training"])
+def test_charts_take_the_colours_of_the_page(drawn, kind):
+    for svg in (drawn[kind].wide, drawn[kind].narrow):
+        assert "currentColor" in svg
+        assert "var(--" in svg
+        assert not re.findall(r"#[0-9a-f]{6}\b", svg)  # a fixed colour would be lost on one of the two backgrounds
+        assert not any(colour in svg for colour in COLOURS)
+
+
+@pytest.mark.parametrize("kind", ["search", "fit", "training"])
+def test_charts_hold_text_as_text_and_nothing_foreign(drawn, kind):
+    for svg in (drawn[kind].wide, drawn[kind].narrow):
+        assert "<text" in svg
+        assert "http" not in svg
+        assert "font-family" not in svg
+        assert not {"<image", "<style", "<metadata", "<?xml"} & set(re.findall(r"<[?a-z]+", svg))
+
+
+def test_ids_of_two_drawings_never_meet(drawn):
+    svgs = [svg for chart in drawn.values() for svg in (chart.wide, chart.narrow)]
+    ids = [each for svg in svgs for each in re.findall(r' id="([^"]+)"', svg)]
+    assert ids
+    assert len(ids) == len(set(ids))
+    for svg in svgs:
+        inside = set(re.findall(r' id="([^"]+)"', svg))
+        assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg)) == inside
+
+
+def test_equal_input_gives_equal_bytes(drawn):
+    assert charts() == drawn
+
+
+def text(svg):
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def test_bicubic_and_failures_are_in_the_legend_only_where_there_are_any(drawn):
+    assert {"DRN", "best so far", "bicubic", "failed"} <= set(text(drawn["search"].wide))
+    plain = search_chart(trials([26.1, 26.9]), None, name="s", families={"drn": "DRN"})
+    assert not {"bicubic", "failed"} & set(text(plain.wide))
+
+
+def test_a_net_that_learnt_nothing_does_not_flatten_the_rest():
+    scores = [27.0, 27.1, 27.2, 27.3, 27.4, 12.3]
+    labels = text(search_chart(trials(scores), 26.9, name="s", families={"drn": "DRN"}).wide)
+    assert "↓ 12.3" in labels
+    ticks = [float(label) for label in labels if re.fullmatch(r"\d\d\.\d+", label)]
+    assert min(ticks) > 26
+    without = text(search_chart(trials(scores[:-1]), 26.9, name="s", families={"drn": "DRN"}).wide)
+    assert not any("↓" in label for label in without)
+
+
+def test_one_trial_and_one_log_line_can_be_drawn():
+    one = trials([27.0])
+    assert "27.000 dB" in search_chart(one, None, name="s", families={"drn": "DRN"}).description
+    assert calibration_chart(calibration(one), name="f").wide.endswith("</svg>")
+    line = {"a": [LogLine(step=1, loss=0.0)]}
+    assert training_chart(line, None, name="t", names={}).narrow.endswith("</svg>")
+
+
+def test_a_chart_is_drawn_where_its_values_say():
+    """The figure read back: a point at a quarter of the axes stands at a quarter of the drawing."""
+    with drawing():
+        figure = new_figure(400, 200)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 4), ylim=(0, 4))
+        axes.plot([1, 3], [1, 3], color="#010104")
+    paths = re.findall(
+        r'<path d="M ([\d.]+) ([\d.]+) L ([\d.]+) ([\d.]+) " clip-path[^>]*var\(--accent\)', to_svg(figure, "n")
+    )
+    assert any(np.allclose([float(each) for each in found], [100, 150, 300, 50]) for found in paths)
