@@ -46,8 +46,9 @@ class Node:
 class Conv(Node):
     """Square convolution (cross-correlation), zero padding, no groups.
 
-    Weight (channels, in_channels, kernel, kernel), bias (channels). `initial` says where the first weights come from: "uniform" is
-    PyTorch's default (weight and bias uniform in ±1/√fan_in), "zero" starts the layer silent, an `Affine` is fixed.
+    Weight (channels, in_channels, kernel, kernel), bias (channels). `initial` says where the first weights come from:
+    "uniform" is PyTorch's default (weight and bias uniform in ±1/√fan_in), "zero" starts the layer silent, an `Affine`
+    is fixed.
     `weights` names the node whose arrays are used where several nodes share them; empty: its own.
     """
 

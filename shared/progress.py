@@ -27,7 +27,8 @@ def track(total: int, description: str, *, initial: int = 0, unit: str = "step")
         ...     progress.advance(1, note="loss 0.1")
     """
     if sys.stderr.isatty():
-        with tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True) as bar:
+        bar: tqdm[None] = tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True)
+        with bar:
             yield _Bar(bar)
     else:
         yield _Lines(total, description, initial, unit)

@@ -1,8 +1,11 @@
 """Float64 NumPy executor of a Graph: the oracle that both frameworks are held against. Slow, plain, and independent of them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from shared.graph import (
@@ -23,10 +26,10 @@ from shared.graph import (
 )
 from shared.resize import enlargement_matrix
 
-Array = np.ndarray
+Array = NDArray[np.float64]
 
 
-def run(graph: Graph, weights: Mapping[str, Array], image: Array) -> dict[str, Array]:
+def run(graph: Graph, weights: Mapping[str, NDArray[Any]], image: NDArray[Any]) -> dict[str, Array]:
     """Output of every node.
 
     Args:
@@ -43,7 +46,7 @@ def run(graph: Graph, weights: Mapping[str, Array], image: Array) -> dict[str, A
     return values
 
 
-def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, Array]) -> Array:
+def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[Any]]) -> Array:
     """Output of one node, float64, given its inputs."""
     x = inputs[0]
     match node:
@@ -64,7 +67,7 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, Array]) ->
         case Sigmoid():
             return np.asarray(expit(x))
         case GlobalMean():
-            return x.mean(axis=(2, 3), keepdims=True)
+            return np.mean(x, axis=(2, 3), keepdims=True)
         case PixelShuffle(factor=factor):
             return _pixel_shuffle(x, factor)
         case Resize(factor=factor, kernel=kernel):
@@ -73,13 +76,12 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, Array]) ->
             return np.einsum("yi,ncij,xj->ncyx", rows, x, columns, optimize=True)
 
 
-def _conv(node: Conv, x: Array, weights: Mapping[str, Array]) -> Array:
+def _conv(node: Conv, x: Array, weights: Mapping[str, NDArray[Any]]) -> Array:
     weight = weights[f"{node.owner}.weight"].astype(np.float64)
     pad = node.padding
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (node.kernel, node.kernel), axis=(2, 3))
-    windows = windows[:, :, :: node.stride, :: node.stride]
-    y = np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    windows = sliding_window_view(padded, (1, 1, node.kernel, node.kernel))[:, :, :: node.stride, :: node.stride, 0, 0]
+    y: Array = np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
     if node.bias:
         y = y + weights[f"{node.owner}.bias"].astype(np.float64)[:, None, None]
     return y

@@ -21,7 +21,7 @@ from shared.files import read_json
 
 __all__ = ["PRESETS", "ArchSpec", "SpecFile", "make_spec_file", "parse", "read_spec_file"]
 
-SCHEMA = "gpnas-sr/spec/1"
+SCHEMA: Literal["gpnas-sr/spec/1"] = "gpnas-sr/spec/1"
 
 # The paper's three networks (section 4.1, 4.2) and the published dual-regression sizes, without the scale
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -69,7 +69,7 @@ def parse(source: Mapping[str, Any] | str | Path, *, scale: int | None = None) -
     """An architecture from a dict (bare, or a whole spec file's), the path of a spec file, or the name of a preset.
 
     Raises:
-        SpecError: unknown family, unknown or missing field, value out of range, newer schema, id that does not fit; with a remedy.
+        SpecError: unknown family or field, missing field, value out of range, newer schema, id that does not fit.
 
     Example:
         >>> parse("drn-star", scale=2).id

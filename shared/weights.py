@@ -1,7 +1,7 @@
 """Weights files: safetensors whose metadata carries the spec, the value range and where the weights come from.
 
-All metadata stands as one JSON string under one key, else its order, and with it the file's bytes, would vary. The weights of dual
-models (training only) stand in the same file under `dual.{i}.`.
+All metadata stands as one JSON string under one key, else its order, and with it the file's bytes, would vary. The
+weights of dual models (training only) stand in the same file under `dual.{i}.`.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shared.architecture import ArchSpec
@@ -95,17 +95,22 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         data = path.read_bytes()
         arrays = load(data)
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file; expected a weights file (.safetensors)") from None
-    except safetensors.SafetensorError as error:
+    except SafetensorError as error:
         raise WeightsError(f"{path}: {error}; expected a whole safetensors file") from None
+    metadata = _metadata(data)
     if KEY not in metadata:
         raise WeightsError(
             f"{path}: got metadata keys {sorted(metadata)}, expected {KEY!r}; convert foreign files first"
         )
     return arrays, json.loads(metadata[KEY])
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file that `load` has found whole: 8 bytes give the length of a JSON header."""
+    length = int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8 : 8 + length]).get("__metadata__", {}))
 
 
 def weight_shapes(spec: ArchSpec) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:

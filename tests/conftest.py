@@ -8,7 +8,7 @@ import pytest
 DATA = Path(os.environ.get("GPNAS_SR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FRAMEWORKS = ("torch", "paddle")
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads on a busy machine wait for each other: tenfold slower, other last bits
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine two threads wait for each other: tenfold slower
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

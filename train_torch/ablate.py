@@ -22,7 +22,7 @@ from shared.progress import track
 from shared.suite import Suite
 from train_torch.ensemble import upscale_one
 from train_torch.ensemble.models import weighted_mean
-from train_torch.evaluate import Levels, bicubic, chosen, mean_scores, score, select
+from train_torch.evaluate import Levels, bicubic, chosen, mean_scores, score, score_bicubic, select
 from train_torch.intervals import compare
 
 SCHEMA = "gpnas-sr/ablation/1"
@@ -111,6 +111,7 @@ def _measure(ablation: Ablation, pair: Pair, out: Path, fingerprint: str, *, wit
     path = out / "partial" / f"{key.hexdigest()[:32]}-{'pictures' if with_pictures else 'scores'}.json"
     if path.exists():
         return dict(read_json(path))
+    baseline = score_bicubic(pair, ablation.suite.scale, ablation.crop)
     images: dict[tuple[int, Levels], np.ndarray] = {}
     scores, all_levels = {}, ablation.levels
     for row in ablation.rows():
@@ -119,11 +120,11 @@ def _measure(ablation: Ablation, pair: Pair, out: Path, fingerprint: str, *, wit
         if with_pictures and row.levels == all_levels and len(row.members) in (1, len(ablation.networks)):
             name = "ensemble" if len(row.members) > 1 else ablation.names()[row.members[0]]
             write_image(out / "images" / pair.name / f"{name}.png", sr, bits=8)
-    baseline = bicubic(pair, ablation.suite.scale)
     if with_pictures:
-        for name, image in (("lr", quantise(pair.lr)), ("bicubic", baseline), ("hr", quantise(pair.hr))):
+        pictures = {"lr": quantise(pair.lr), "bicubic": bicubic(pair, ablation.suite.scale), "hr": quantise(pair.hr)}
+        for name, image in pictures.items():
             write_image(out / "images" / pair.name / f"{name}.png", image, bits=8)
-    value = {"bicubic": score(baseline, pair.hr, ablation.crop), "rows": scores}
+    value = {"bicubic": baseline, "rows": scores}
     write_json(path, value)
     return value
 

@@ -15,7 +15,7 @@ from torch import nn
 from shared import metrics
 from shared.data.images import quantise, to_float
 from shared.data.source import Pair, PairSource
-from shared.errors import UsageError
+from shared.errors import PairError, UsageError
 from shared.progress import track
 from shared.resize import bicubic_upscale
 from train_torch.ensemble import upscale
@@ -70,17 +70,18 @@ def evaluate(
         {"scale", "crop", "levels", the four metrics, "bicubic": {the four}, "images": [{"name", the four, "bicubic": {…}}]}.
 
     Raises:
-        UsageError: no pair has such a name; LR too small to crop.
+        UsageError: no pair has such a name; PairError: a pair is too small for the crop and SSIM.
         NonFiniteError: a network's output is not finite.
     """
     crop = pairs.scale if crop is None else crop
     names = select(pairs.names, include)
-    images = []
+    images: list[dict[str, Any]] = []
     with track(len(names), "evaluating", unit="image") as progress:
         for pair in chosen(pairs, names):
+            baseline = score_bicubic(pair, pairs.scale, crop)
             sr = upscale(members, to_float(pair.lr), pairs.scale, weights=weights, **levels.arguments())
             scores = score(quantise(sr), pair.hr, crop)
-            images.append({"name": pair.name, **scores, "bicubic": score(bicubic(pair, pairs.scale), pair.hr, crop)})
+            images.append({"name": pair.name, **scores, "bicubic": baseline})
             progress.advance(1, note=f"{pair.name} {scores['psnr_rgb']:.2f} dB")
     return {
         "scale": pairs.scale,
@@ -116,6 +117,18 @@ def chosen(pairs: PairSource, names: Sequence[str]) -> Iterator[Pair]:
 def bicubic(pair: Pair, scale: int) -> np.ndarray:
     """LR enlarged by the a = -0.5 cubic and rounded to 8 bits: the baseline, uint8 (scale·h, scale·w, 3)."""
     return quantise(bicubic_upscale(pair.lr, scale))
+
+
+def score_bicubic(pair: Pair, scale: int, crop: int) -> Scores:
+    """The four metrics of the baseline. Taken first: what a pair is too small for is known before networks run.
+
+    Raises:
+        PairError: fewer than 11 px a side are left after the crop.
+    """
+    try:
+        return score(bicubic(pair, scale), pair.hr, crop)
+    except UsageError as error:
+        raise PairError(f"pair {pair.name}: {error}; or leave the pair out, by --include") from None
 
 
 def score(sr: np.ndarray, hr: np.ndarray, crop: int) -> Scores:

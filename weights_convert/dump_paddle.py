@@ -33,9 +33,14 @@ def dump(case: Case) -> dict[str, np.ndarray]:
     paddle.add_n(terms).backward()
     return (
         {f"output/{name}": value.numpy() for name, value in values.items()}
-        | {f"gradient/{name}": value.grad.numpy() for name, value in values.items()}
-        | {f"weight/{name}": parameter.grad.numpy() for name, parameter in network.named_parameters()}
+        | {f"gradient/{name}": _gradient(value) for name, value in values.items()}
+        | {f"weight/{name}": _gradient(parameter) for name, parameter in network.named_parameters()}
     )
+
+
+def _gradient(tensor: paddle.Tensor) -> np.ndarray:
+    assert tensor.grad is not None, "every node reaches an output"
+    return tensor.grad.numpy()
 
 
 def main(folder: Path) -> None:

@@ -25,15 +25,21 @@ def dump(case: Case) -> dict[str, np.ndarray]:
     for value in values.values():
         value.retain_grad()
     outputs = (values[name] for name in graph.outputs)
-    sum(
+    terms = [
         (output * torch.tensor(array, dtype=dtype)).sum()
         for output, array in zip(outputs, case.cotangents, strict=True)
-    ).backward()
+    ]
+    torch.stack(terms).sum().backward()
     return (
         {f"output/{name}": value.detach().numpy() for name, value in values.items()}
-        | {f"gradient/{name}": value.grad.numpy() for name, value in values.items()}
-        | {f"weight/{name}": parameter.grad.numpy() for name, parameter in module.named_parameters()}
+        | {f"gradient/{name}": _gradient(value) for name, value in values.items()}
+        | {f"weight/{name}": _gradient(parameter) for name, parameter in module.named_parameters()}
     )
+
+
+def _gradient(tensor: torch.Tensor) -> np.ndarray:
+    assert tensor.grad is not None, "every node reaches an output"
+    return tensor.grad.numpy()
 
 
 def main(folder: Path) -> None:

@@ -52,7 +52,9 @@ def test_rcan_names_and_shapes_are_the_official_ones():
     assert shapes["body.9.body.20.weight"] == shapes["body.10.weight"] == (64, 64, 3, 3)
     assert shapes["tail.0.2.bias"] == (256,)
     assert shapes["tail.1.weight"] == (3, 64, 3, 3)
-    assert list(shapes)[:6] == [f"{n}.{w}" for n in ("sub_mean", "head.0", "body.0.body.0.body.0") for w in ("weight", "bias")]
+    assert list(shapes)[:6] == [
+        f"{n}.{w}" for n in ("sub_mean", "head.0", "body.0.body.0.body.0") for w in ("weight", "bias")
+    ]
 
 
 def test_dual_regression_names_and_shapes_are_the_original_ones():

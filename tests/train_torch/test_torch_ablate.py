@@ -200,3 +200,13 @@ def test_a_level_can_be_off_everywhere(folder, capsys, tmp_path):
     reference = run(capsys, "evaluate", folder, *words[:-4], "--no-self-ensemble")
     assert value["rows"][6]["psnr_rgb"] == pytest.approx(reference["psnr_rgb"], abs=1e-9)
     assert all(entry["low"] is None for entry in value["comparisons"])  # one image has no interval
+
+
+@pytest.mark.parametrize("command", ["evaluate", "ablate"])
+def test_a_pair_too_small_for_its_crop_is_named_before_work(folder, capsys, tmp_path, command):
+    words = [command, str(folder), "--data", str(folder / "pairs"), *GEOMETRY, "--crop", "15", "--include", "b_*"]
+    assert main([*words, *(["--out", str(tmp_path)] if command == "ablate" else [])]) == 2
+    message = capsys.readouterr().err
+    assert "pair b_1: " in message
+    assert "expected at least 11 a side" in message
+    assert not list(tmp_path.iterdir())

@@ -56,9 +56,7 @@ HEAVY = {"torch", "paddle", "numpy", "scipy", "cv2", "h5py", "pydantic", "PIL"}
 def test_help_imports_nothing_heavy(command):
     code = "import sys; from shared.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
     code += "print('MODULES', *(m.split('.')[0] for m in sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, check=True)
     assert not HEAVY & set(done.stdout.rsplit("MODULES", 1)[1].split())
 
 
