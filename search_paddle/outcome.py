@@ -29,7 +29,7 @@ def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: st
 
 
 def write_selected(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Write the suite: the best of each family, with equal shares and no weights yet.
+    """Write the suite: the best of each family and the best others, with equal shares and no weights yet.
 
     Returns:
         The trials chosen, best first.

@@ -1,6 +1,7 @@
-"""Which networks to train in full: the best of each family, under limits of cost.
+"""Which networks to train in full: the best of each family, then the best of the rest, under limits of cost.
 
-Ensembles gain most from unlike architectures (Pan et al., AIM 2020, Table 1), and the best of a search are close to each other.
+Ensembles gain most from unlike architectures (Pan et al., AIM 2020, Table 1), and the best of a search are close to each
+other. The paper's suite has three members of two families.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,24 +30,34 @@ class Candidate:
     cost: Mapping[str, float] = field(default_factory=dict)
 
 
-def select_suite(candidates: Iterable[Candidate], limits: Mapping[str, float] | None = None) -> tuple[Candidate, ...]:
-    """The best candidate of each family whose costs are within the limits.
+SIZE = 3  # members (paper)
+
+
+def select_suite(
+    candidates: Iterable[Candidate], limits: Mapping[str, float] | None = None, *, size: int = SIZE
+) -> tuple[Candidate, ...]:
+    """The best candidate of each family whose costs are within the limits, then the best others up to `size` members.
 
     Args:
         candidates: of any families; failed ones are never taken.
         limits: figure of cost -> the largest value that one member may have.
+        size: members, where there are as many candidates; more families than that: the best families.
 
     Returns:
-        At most one a family, best first; equal scores by id. Empty if no candidate will do.
+        Best first; equal scores by id. Empty if no candidate will do.
 
     Raises:
         UsageError: a limit on a figure that a candidate does not have.
     """
     fitting = [one for one in candidates if np.isfinite(one.score) and _within(one, limits or {})]
-    suite: dict[str, Candidate] = {}
-    for one in sorted(fitting, key=lambda one: (-one.score, one.id)):
-        suite.setdefault(one.family, one)
-    return tuple(suite.values())
+    ranked = sorted(fitting, key=_rank)
+    firsts = list({one.family: one for one in reversed(ranked)}.values())
+    others = [one for one in ranked if one not in firsts]
+    return tuple(sorted([*sorted(firsts, key=_rank), *others][:size], key=_rank))
+
+
+def _rank(candidate: Candidate) -> tuple[float, str]:
+    return -candidate.score, candidate.id
 
 
 def _within(candidate: Candidate, limits: Mapping[str, float]) -> bool:

@@ -1,0 +1,125 @@
+"""`gpnas-sr demo`: the whole method on simulated pairs. It only runs the public commands, one after another, and shows them.
+
+Each command resumes, so the demo does: killed anywhere and run again, it goes on and ends with the same specs.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = "gpnas-sr demo --out runs/demo"
+
+CONFIG = Path(__file__).parent / "demo_config"
+SCALE = 4
+VALIDATION = ("chelsea_*", "flower_*")  # the search is scored on these photographs
+TEST = ("coffee_*", "china_*")  # and the table is made on these, which nothing before has seen
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="RUN", help="folder (default runs/demo)")
+    parser.add_argument(
+        "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: one a core)"
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run every stage; the first that fails ends the demo with its status."""
+    stages = _stages(args.out, args.jobs)
+    for index, (title, words) in enumerate(stages, 1):
+        _say(f"\n[{index}/{len(stages)}] {title}\n    $ gpnas-sr {shlex.join(words)}")
+        status = subprocess.run(
+            [sys.executable, "-m", "shared.cli.main", *words], stdout=sys.stderr, check=False
+        ).returncode
+        if status != 0:
+            _say(f"demo: stage {index} ({title}) ended with status {status}; run the demo again to go on from there")
+            return {"out": str(args.out), "failed_stage": title, "exit_status": status}
+    return {"out": str(args.out), **_summary(args.out)}
+
+
+def render(value: dict[str, Any]) -> str:
+    """PSNR of bicubic, of each member and of the ensemble; the page; the commands for one's own pairs."""
+    if "rows" not in value:
+        return f"demo stopped in stage: {value['failed_stage']}"
+    width = max(len(row["name"]) for row in value["rows"])
+    out = value["out"]
+    return "\n".join(
+        [
+            "",
+            "your own pairs (LR/ and HR/ folders of one stem, or RealSR, DRealSR names), the same commands:",
+            f"    gpnas-sr data prepare PAIRS --scale {SCALE} --out pack.h5",
+            "    gpnas-sr search pack.h5 --out runs/search --minutes 120",
+            "    gpnas-sr train runs/search --data pack.h5 --out runs/train",
+            "    gpnas-sr upscale runs/train IN OUT",
+            "",
+            f"page: {out}/report.html      suite: {out}/suite.json",
+            f"test pairs ×{SCALE}, crop {value['crop']} px   PSNR-RGB   PSNR-Y",
+            *(f"    {row['name']:{width}}  {row['psnr_rgb']:8.3f} {row['psnr_y']:8.3f} dB" for row in value["rows"]),
+        ]
+    )
+
+
+def _stages(out: Path, jobs: int) -> list[tuple[str, list[str]]]:
+    """Title and words of each command."""
+    pairs, pack, search, train, ablation = (str(out / n) for n in ("pairs", "pack.h5", "search", "train", "ablation"))
+    scale, processes = ["--scale", str(SCALE)], ["--jobs", str(jobs)]
+    space, proxies, training = (str(CONFIG / f"{name}.toml") for name in ("space", "search", "train"))
+    held_out = [*_each("--exclude", TEST), *_each("--validation", VALIDATION)]
+    return [
+        (
+            "simulate a camera on photographs from scikit-image and scikit-learn",
+            ["data", "simulate", "builtin", *scale, "--out", pairs],
+        ),
+        ("check the pairs, split by photograph", ["data", "prepare", pairs, *scale, "--out", pack, *held_out]),
+        (
+            "search architectures: GP-NAS over short trainings on PaddlePaddle",
+            ["search", pack, "--out", search, *processes, "--space", space, "--config", proxies],
+        ),
+        (
+            "train the chosen networks on PyTorch",
+            ["train", search, "--data", pack, "--out", train, *processes, "--config", training],
+        ),
+        (
+            "the paper's Table 1 on photographs that no stage has seen",
+            ["ablate", train, "--data", pairs, "--out", ablation, *_each("--include", TEST)],
+        ),
+        ("one page of it all", ["report", str(out), "--out", str(out / "report.html")]),
+    ]
+
+
+def _each(option: str, values: Sequence[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def _summary(out: Path) -> dict[str, Any]:
+    """Bicubic, singles and the whole suite, read from the ablation; the suite is put where the design wants it."""
+    from shared.suite import read_suite, write_suite
+
+    suite = read_suite(out / "train")
+    write_suite(out / "suite.json", suite)
+    ablation = json.loads((out / "ablation" / "ablation.json").read_bytes())
+    rows = [{"name": "bicubic", **_metrics(ablation["bicubic"])}]
+    full = [row for row in ablation["rows"] if len(row["levels"]) == 2]
+    rows += [{"name": row["members"][0], **_metrics(row)} for row in full if len(row["members"]) == 1]
+    rows += [{"name": "ensemble", **_metrics(row)} for row in full if len(row["members"]) == len(suite.members)]
+    return {
+        "suite": str(out / "suite.json"),
+        "report": str(out / "report.html"),
+        "crop": ablation["crop"],
+        "rows": rows,
+    }
+
+
+def _metrics(row: dict[str, Any]) -> dict[str, float]:
+    return {name: row[name] for name in ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")}
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
