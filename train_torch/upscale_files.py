@@ -146,6 +146,8 @@ def _memory(path: Path) -> Iterator[None]:
     """Memory that the allocators refuse, as an error of this one file."""
     try:
         yield
+    except OutOfMemoryError as error:  # of a network: it tells enough
+        raise OutOfMemoryError(f"{path}: {error}") from error
     except (MemoryError, RuntimeError) as error:
         known = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if not known and "can't allocate memory" not in str(error):  # torch has no class for it on the CPU

@@ -129,7 +129,8 @@ def _call(member: nn.Module, x: Tensor, name: str) -> object:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise OutOfMemoryError(
-            f"{name}: no memory for an image of {x.shape[3]}x{x.shape[2]} px: {error}; use patches, or smaller ones"
+            f"{name}: no memory for an image of {x.shape[3]}x{x.shape[2]} px: {error}; "
+            "upscale by patches, by smaller ones, or cut it into parts"
         ) from None
 
 

@@ -199,5 +199,5 @@ def test_a_wrong_range_is_refused(factor):
 
 
 def test_no_room_is_one_clear_error():
-    with pytest.raises(OutOfMemoryError, match=r"member 1 of 1: no memory .* use patches"):
+    with pytest.raises(OutOfMemoryError, match=r"member 1 of 1: no memory .* by patches"):
         upscale([Greedy()], image(5, 5), scale=2)
