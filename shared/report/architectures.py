@@ -8,7 +8,7 @@ from shared.report.records import Trial
 from shared.spec import SpecFile
 
 SIZES = ("features", "groups", "blocks", "stages")  # columns, whether they differ or not
-HIDDEN = ("family",)  # the name says it
+FAMILY = "family"  # no column: the name says it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,13 +25,15 @@ class Architectures:
     """A table.
 
     Attributes:
-        columns: fields shown for each, in the order of the spec files.
+        columns: fields shown for each: sizes, then those in which architectures of one family differ.
         shared: field -> value, of fields that are equal in all that have them.
+        by_family: family -> field -> value, of fields that are equal within each family, and differ between them.
         rows: the lines.
     """
 
     columns: tuple[str, ...]
     shared: Mapping[str, Any]
+    by_family: Mapping[str, Mapping[str, Any]]
     rows: tuple[Architecture, ...]
 
 
@@ -46,11 +48,31 @@ def table_of_trials(trials: Iterable[Trial]) -> Architectures:
 
 
 def _table(rows: Sequence[Architecture]) -> Architectures:
-    names = [name for name in dict.fromkeys(name for row in rows for name in row.fields) if name not in HIDDEN]
-    values = {name: [row.fields[name] for row in rows if name in row.fields] for name in names}
-    sizes = [name for name in names if name in SIZES]
-    columns = sizes + [
-        name for name in names if name not in SIZES and any(value != values[name][0] for value in values[name])
+    names = dict.fromkeys(name for row in rows for name in row.fields)
+    families: dict[str, list[Architecture]] = {}
+    for row in rows:
+        families.setdefault(str(row.fields.get(FAMILY)), []).append(row)
+    others = [name for name in names if name not in SIZES and name != FAMILY]
+    shared = [name for name in others if _is_equal(name, rows)]
+    by_family = [
+        name for name in others if name not in shared and all(_is_equal(name, each) for each in families.values())
     ]
-    shared = {name: values[name][0] for name in names if name not in columns}
-    return Architectures(columns=tuple(columns), shared=shared, rows=tuple(rows))
+    return Architectures(
+        columns=(
+            *(name for name in names if name in SIZES),
+            *(name for name in others if name not in shared and name not in by_family),
+        ),
+        shared=_values(shared, rows),
+        by_family={family: found for family, each in families.items() if (found := _values(by_family, each))},
+        rows=tuple(rows),
+    )
+
+
+def _is_equal(name: str, rows: Sequence[Architecture]) -> bool:
+    """Whether all that have the field have the same value in it."""
+    values = [row.fields[name] for row in rows if name in row.fields]
+    return all(value == values[0] for value in values)
+
+
+def _values(names: Sequence[str], rows: Sequence[Architecture]) -> dict[str, Any]:
+    return {name: row.fields[name] for name in names for row in rows if name in row.fields}

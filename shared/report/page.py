@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from shared.report import numbers
 from shared.report.read import Runs
+from shared.report.summary import FAMILY_NAMES
 from shared.report.view import Missing, View, make_view
 from shared.spec import software
 
@@ -79,6 +80,7 @@ def _environment(view: View) -> jinja2.Environment:
         "member": partial(_member, view),
         "members": partial(_members, view),
         "picture_name": partial(_picture_name, view),
+        "family": lambda family: FAMILY_NAMES.get(family, family),
         "level": lambda level: LEVELS.get(level, level.replace("_", " ")),
         "field": lambda name: name.replace("_", " "),
         "value": _value,

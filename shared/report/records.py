@@ -91,6 +91,7 @@ class Comparison(_Record):
     low: float | None = None
     high: float | None = None
     confidence: float | None = None
+    interval: str | None = Field(default=None, description="how it was computed, in words")
 
 
 class Bicubic(Scores):
