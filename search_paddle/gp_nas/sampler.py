@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from search_paddle.gp_nas.acquisition import log_expected_improvement
+from search_paddle.gp_nas.acquisition import DECIMALS, log_expected_improvement
 from search_paddle.gp_nas.candidates import Choice, Feasibility
 from search_paddle.gp_nas.design import gains
 from search_paddle.gp_nas.encoding import Codes, Floats, make_encoding
@@ -102,7 +102,7 @@ class GPNAS:
         self._fitted = None
 
     def predict(self, points: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the score that one training of each point would have.
+        """Mean and standard deviation of the score that one training of each point would have, if it succeeds.
 
         With nothing told, the prior: mean 0, on the scale of a standardised score.
 
@@ -140,9 +140,8 @@ class GPNAS:
     def _ranked(self) -> list[int]:
         """Points with a finite score, by posterior mean, best first."""
         model = self._surrogate()
-        trained = [index for index, failed in zip(model.indices, model.failed, strict=True) if not failed]
-        means = np.round(model.posterior.mean(self._encoding.codes(trained)), 9)
-        return [trained[place] for place in np.argsort(-means, kind="stable")]
+        means = np.round(model.posterior.mean(model.posterior.observations.codes), DECIMALS)
+        return [model.indices[place] for place in np.argsort(-means, kind="stable")]
 
     def _propose(self) -> int | None:
         count = sum(map(len, self._trainings.values()))
@@ -176,14 +175,20 @@ class GPNAS:
         return choice.any()
 
     def _improve(self, choice: Choice) -> int | None:
-        """The point of largest expected improvement, as if pending points had scored what is expected of them."""
+        """The point of largest expected improvement, as if pending points had scored what is expected of them.
+
+        A failed training improves nothing: the expectation is times the probability of success.
+        """
+        success = self._surrogate().success
         posterior = self._surrogate().posterior.believing(self._encoding.codes(self._pending))
         ranked = self._ranked()
-        best = float(np.max(posterior.mean(self._encoding.codes([*ranked, *self._pending]))))
+        best = float(np.max(posterior.mean(posterior.observations.codes)))
 
         def acquisition(codes: Codes) -> Floats:
             mean, variance = posterior.predict(codes)
-            return log_expected_improvement(mean, np.sqrt(variance), best)
+            values = log_expected_improvement(mean, np.sqrt(variance), best)
+            values += np.log(success.probability(codes))
+            return values
 
         return choice.maximise(acquisition, ranked)
 

@@ -117,7 +117,7 @@ def _log_slopes(scores: Floats, quantiles: Floats) -> Floats:
 def _log_density(scores: Floats) -> Floats:
     """Log density at scores, from the gap between the scores m ranks below and above: k spacings hold k / (n + 1) of the mass.
 
-    digamma(k) instead of log k removes the bias. The smallest step between scores is added to each gap: ties mean that scores are
+    digamma(k) instead of log k removes the bias. No gap is below the smallest step between scores: ties mean that scores are
     rounded to it, not that their density is infinite.
     """
     count, order = len(scores), np.argsort(scores, kind="stable")
@@ -125,7 +125,7 @@ def _log_density(scores: Floats) -> Floats:
     reach = max(round(np.sqrt(count) / 1.5), 1)
     low, high = np.maximum(place - reach, 0), np.minimum(place + reach, count - 1)
     steps = np.diff(ascending)
-    gaps = ascending[high] - ascending[low] + steps[steps > 0].min()
+    gaps = np.maximum(ascending[high] - ascending[low], steps[steps > 0].min())
     density = np.empty(count)
     density[order] = digamma(high - low) - np.log(count + 1.0) - np.log(gaps)
     return density

@@ -1,0 +1,192 @@
+"""The process against scikit-learn, finite differences and its own definition."""
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+
+from search_paddle.gp_nas.encoding import make_encoding
+from search_paddle.gp_nas.gp import Likelihood, Observations, factorise, fit, inverse, make_posterior
+from search_paddle.gp_nas.kernels import CONSTANT_VARIANCE, NOISE, TREND, make_kernel
+from search_paddle.gp_nas.priors import make_priors
+from shared.errors import NonFiniteError
+from shared.space import SearchSpace
+
+FLAT = SearchSpace.from_choices({"a": [1, 2, 4, 8], "b": [0, 1, 2], "c": list(range(6))})
+CONDITIONAL = SearchSpace.from_families(
+    {
+        "drn": {"features": [16, 32, 64], "stages": [1, 2, 3], "op": ["x", "y"]},
+        "rcan": {"features": [32, 64, 128], "groups": [1, 2]},
+        "one": {"features": [64]},
+    },
+    categorical=["op"],
+)
+
+
+def observations(space, count, seed):
+    rng = np.random.default_rng(seed)
+    codes = make_encoding(space).codes(rng.permutation(space.size)[:count].tolist())
+    repeats, extra = rng.integers(1, 4, count).astype(float), rng.choice([0.0, 0.5], count)
+    return Observations(codes=codes, values=rng.standard_normal(count), repeats=repeats, extra=extra)
+
+
+def exact(observed):
+    """The same with equal noise, as scikit-learn has it."""
+    ones = np.ones(len(observed.values))
+    return Observations(codes=observed.codes, values=observed.values, repeats=ones, extra=0.0 * ones)
+
+
+def hyperparameters(kernel, seed):
+    return np.random.default_rng(seed).uniform(-1.0, 0.5, kernel.size)
+
+
+def scikit_learn(theta, slack=0.0):
+    """The flat kernel in scikit-learn's terms, on positions."""
+    scales = np.exp(theta)
+    trend = ConstantKernel(scales[TREND]) * DotProduct(sigma_0=np.sqrt(CONSTANT_VARIANCE / scales[TREND]))
+    matern = ConstantKernel(scales[2] * (1.0 + slack)) * Matern(length_scale=scales[3:], nu=2.5)
+    return GaussianProcessRegressor(trend + matern + WhiteKernel(scales[NOISE]), alpha=0.0, optimizer=None)
+
+
+def positions(codes):
+    return codes[:, 1:] / np.array([3.0, 2.0, 5.0]) - 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_posterior_and_likelihood_equal_scikit_learn(seed):
+    kernel = make_kernel(make_encoding(FLAT))
+    theta, observed, new = (
+        hyperparameters(kernel, seed),
+        exact(observations(FLAT, 25, seed)),
+        observations(FLAT, 40, seed + 99),
+    )
+    oracle = scikit_learn(theta).fit(positions(observed.codes), observed.values)
+    wrong = scikit_learn(theta, slack=1e-6).fit(positions(observed.codes), observed.values)
+    mean, std = oracle.predict(positions(new.codes), return_std=True)  # its std includes the noise
+    posterior = make_posterior(kernel, theta, observed)
+    ours, variance = posterior.predict(new.codes)
+    value, _ = Likelihood(kernel, observed)(theta)
+
+    def compare(mean, std, likelihood):
+        np.testing.assert_allclose(ours, mean, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(np.sqrt(variance + posterior.noise), std, rtol=0, atol=1e-10)
+        assert abs(value - likelihood) < 1e-10
+
+    compare(mean, std, oracle.log_marginal_likelihood_value_)
+    with pytest.raises(AssertionError):
+        compare(*wrong.predict(positions(new.codes), return_std=True), wrong.log_marginal_likelihood_value_)
+
+
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_is_exact(space, seed):
+    kernel = make_kernel(make_encoding(space))
+    theta, likelihood = hyperparameters(kernel, seed), Likelihood(kernel, observations(space, 25, seed))
+    step = 1e-5
+    numeric = [
+        (likelihood(theta + step * axis)[0] - likelihood(theta - step * axis)[0]) / (2 * step)
+        for axis in np.eye(kernel.size)
+    ]
+    gradient = likelihood(theta)[1]
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8)
+    for place in range(kernel.size):  # the comparison sees a wrong sign in any place
+        flipped = gradient.copy()
+        flipped[place] *= -1.0
+        assert gradient[place] != 0
+        assert not np.allclose(flipped, numeric, rtol=1e-6, atol=1e-8)
+
+
+def test_the_gradient_of_the_prior_is_exact():
+    priors = make_priors(make_kernel(make_encoding(CONDITIONAL)))
+    theta = priors.location + np.linspace(-1, 1, len(priors.location))
+    numeric = approx_fprime(theta, lambda at: priors.log_density(at)[0], 1e-7)
+    np.testing.assert_allclose(priors.log_density(theta)[1], numeric, atol=1e-5)
+    for start in priors.starts():
+        assert np.all((priors.low < start) & (start < priors.high))
+
+
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL])
+def test_the_likelihood_uses_the_covariance_of_the_posterior(space):
+    kernel = make_kernel(make_encoding(space))
+    theta, observed = hyperparameters(kernel, 0), observations(space, 12, 0)
+    covariance = kernel.cross(theta, observed.codes, observed.codes) + np.diag(observed.noise(theta))
+    quadratic = observed.values @ np.linalg.solve(covariance, observed.values)
+    direct = -0.5 * (quadratic + np.linalg.slogdet(2.0 * np.pi * covariance)[1])
+    assert abs(Likelihood(kernel, observed)(theta)[0] - direct) < 1e-10
+    np.testing.assert_allclose(
+        np.diag(kernel.cross(theta, observed.codes, observed.codes)), kernel.diagonal(theta, observed.codes)
+    )
+
+
+def test_believing_keeps_every_mean_and_equals_conditioning_on_it():
+    kernel = make_kernel(make_encoding(CONDITIONAL))
+    theta, observed = hyperparameters(kernel, 1), observations(CONDITIONAL, 12, 1)
+    everything = make_encoding(CONDITIONAL).codes(range(CONDITIONAL.size))
+    before = make_posterior(kernel, theta, observed)
+    pending = everything[[0, 7, 20]]
+    after = before.believing(pending)
+    afresh = make_posterior(kernel, theta, after.observations)
+    (mean, variance), (old_mean, old_variance) = after.predict(everything), before.predict(everything)
+    np.testing.assert_allclose(mean, old_mean, rtol=0, atol=1e-12)
+    assert np.all(variance <= old_variance + 1e-12)
+    assert variance[0] < 0.9 * old_variance[0]
+    for ours, direct in zip((mean, variance), afresh.predict(everything), strict=True):
+        np.testing.assert_allclose(ours, direct, rtol=0, atol=1e-10)
+    assert before.believing(pending[:0]) is before
+
+
+def test_leave_one_out_equals_leaving_one_out():
+    kernel = make_kernel(make_encoding(FLAT))
+    theta, observed = hyperparameters(kernel, 2), observations(FLAT, 10, 2)
+    means, variances = make_posterior(kernel, theta, observed).leave_one_out()
+    for left in range(10):
+        keep = np.arange(10) != left
+        parts = {name: getattr(observed, name)[keep] for name in ("codes", "values", "repeats", "extra")}
+        mean, variance = make_posterior(kernel, theta, Observations(**parts)).predict(observed.codes[[left]])
+        assert abs(mean[0] - means[left]) < 1e-10
+        assert abs(variance[0] + observed.noise(theta)[left] - variances[left]) < 1e-10
+
+
+def test_without_observations_the_posterior_is_the_prior():
+    encoding = make_encoding(CONDITIONAL)
+    kernel = make_kernel(encoding)
+    none = Observations(codes=encoding.codes([]), values=np.zeros(0), repeats=np.zeros(0), extra=np.zeros(0))
+    priors = make_priors(kernel)
+    fitted = fit(kernel, priors, none)
+    assert np.array_equal(fitted.theta, priors.location)
+    codes = encoding.codes(range(CONDITIONAL.size))
+    mean, variance = make_posterior(kernel, fitted.theta, none).predict(codes)
+    assert not mean.any()
+    np.testing.assert_allclose(variance, kernel.diagonal(fitted.theta, codes))
+
+
+def test_the_fit_finds_a_better_place_than_where_it_starts_and_what_made_the_data():
+    encoding = make_encoding(FLAT)
+    kernel, rng = make_kernel(encoding), np.random.default_rng(0)
+    priors, codes = make_priors(kernel), encoding.codes(rng.permutation(FLAT.size)[:60].tolist())
+    truth = priors.location.copy()
+    truth[NOISE], truth[3:] = np.log(0.05), np.log([0.3, 20.0, 1.0])
+    covariance = kernel.cross(truth, codes, codes) + 0.05 * np.eye(60)
+    observed = Observations(
+        codes=codes, values=factorise(covariance) @ rng.standard_normal(60), repeats=np.ones(60), extra=np.zeros(60)
+    )
+    fitted, likelihood = fit(kernel, priors, observed), Likelihood(kernel, observed)
+
+    def posterior_density(theta):
+        return likelihood(theta)[0] + priors.log_density(theta)[0]
+
+    assert posterior_density(fitted.theta) > max(map(posterior_density, (*priors.starts(), truth)))
+    assert fitted.theta[3] < fitted.theta[4], "the dimension that matters has the shorter length-scale"
+    gradient = likelihood(fitted.theta)[1] + priors.log_density(fitted.theta)[1]
+    inside = (fitted.theta > priors.low + 0.01) & (fitted.theta < priors.high - 0.01)
+    assert np.abs(gradient[inside]).max() < 0.05
+
+
+def test_a_singular_covariance_is_factorised_and_a_hopeless_one_refused():
+    factor = factorise(np.ones((4, 4)))
+    np.testing.assert_allclose(factor @ factor.T, np.ones((4, 4)), atol=2e-8)
+    with pytest.raises(NonFiniteError, match="positive definite"):
+        factorise(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    matrix = np.array([[2.0, 0.5], [0.5, 1.0]])
+    np.testing.assert_allclose(inverse(factorise(matrix)), np.linalg.inv(matrix), atol=1e-15)
