@@ -6,6 +6,8 @@ gives the same pixel in every patch gives that pixel.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -91,15 +93,36 @@ def patch_ensemble(network: Upscaler, *, scale: int, patch: int, stride: int) ->
 
     def run(x: Tensor) -> Tensor:
         n, _, height, width = x.shape
-        total = torch.zeros(n, 3, height * scale, width * scale, dtype=torch.float64)
-        weight_sum = torch.zeros(height * scale, width * scale, dtype=torch.float64)
-        for p in patch_grid(height, width, patch=patch, stride=stride):
-            weights = torch.from_numpy(patch_weights(p.height * scale, p.width * scale))
-            sr = network(x[:, :, p.top : p.top + p.height, p.left : p.left + p.width].contiguous())
-            rows = slice(p.top * scale, (p.top + p.height) * scale)
-            columns = slice(p.left * scale, (p.left + p.width) * scale)
-            total[:, :, rows, columns] += weights * sr.to("cpu", torch.float64)
-            weight_sum[rows, columns] += weights
-        return total / weight_sum
+        result = torch.empty(n, 3, height * scale, width * scale, dtype=torch.float64)
+        filled = 0
+        for band in _bands(network, x, scale=scale, patch=patch, stride=stride):
+            result[:, :, filled : filled + band.shape[2]] = band
+            filled += band.shape[2]
+        assert filled == result.shape[2]
+        return result
 
     return run
+
+
+def _bands(network: Upscaler, x: Tensor, *, scale: int, patch: int, stride: int) -> Iterator[Tensor]:
+    """Rows of the result, top to bottom, each as soon as no later patch touches it: sums are as high as one patch."""
+    grid = patch_grid(*x.shape[2:], patch=patch, stride=stride)
+    rows = [list(row) for _, row in groupby(grid, key=attrgetter("top"))]
+    height, width = rows[0][0].height * scale, rows[0][0].width * scale
+    weights = torch.from_numpy(patch_weights(height, width))
+    total = torch.zeros(x.shape[0], 3, height, x.shape[3] * scale, dtype=torch.float64)
+    weight_sum = torch.zeros(height, x.shape[3] * scale, dtype=torch.float64)
+    for row, following in zip_longest(rows, rows[1:]):
+        for p in row:
+            sr = network(x[:, :, p.top : p.top + p.height, p.left : p.left + p.width].contiguous())
+            columns = slice(p.left * scale, p.left * scale + width)
+            total[..., columns] += weights * sr.to("cpu", torch.float64)
+            weight_sum[:, columns] += weights
+        done = height if following is None else (following[0].top - row[0].top) * scale
+        yield total[..., :done, :] / weight_sum[:done]
+        total, weight_sum = _without(total, done), _without(weight_sum, done)
+
+
+def _without(sums: Tensor, rows: int) -> Tensor:
+    """The sums less their first rows, and as many rows of zeros behind."""
+    return torch.cat([sums[..., rows:, :], torch.zeros_like(sums[..., :rows, :])], dim=-2)

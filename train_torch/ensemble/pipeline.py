@@ -1,17 +1,19 @@
-"""The three levels together: flips and transposes, inside overlapping patches, for each of several networks."""
+"""The three levels together: patches of the mean over networks of the mean over flips and transposes.
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import chain
+The levels are linear, so their order changes rounding only; in this one, sums but the result's are as small as a patch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
-from train_torch.ensemble.models import shares
+from shared.errors import UsageError
+from train_torch.ensemble.models import model_ensemble, shares
+from train_torch.ensemble.modules import as_function, evaluating
 from train_torch.ensemble.patches import patch_ensemble as in_patches
-from train_torch.ensemble.self_ensemble import Upscaler
 from train_torch.ensemble.self_ensemble import self_ensemble as eightfold
 
 PATCH, STRIDE = 120, 60  # LR px (paper 4.3)
@@ -49,22 +51,8 @@ def upscale(
         NonFiniteError: a member's output holds a NaN or an infinity.
         OutOfMemoryError: a member's device has no room for a pass.
     """
-    total: np.ndarray | None = None
-    for index, (member, share) in enumerate(zip(members, shares(len(members), weights), strict=True)):
-        if share > 0:
-            sr = share * upscale_one(
-                member,
-                lr,
-                scale,
-                patch=patch,
-                stride=stride,
-                self_ensemble=self_ensemble,
-                patch_ensemble=patch_ensemble,
-                name=f"member {index + 1} of {len(members)}",
-            )
-            total = sr if total is None else total + sr
-    assert total is not None, "shares sum to one"
-    return total.astype(np.float32)
+    switches = _Switches(patch=patch, stride=stride, self_ensemble=self_ensemble, patch_ensemble=patch_ensemble)
+    return np.ascontiguousarray(_run(members, weights, lr, scale, switches), dtype=np.float32)
 
 
 def upscale_one(
@@ -76,62 +64,35 @@ def upscale_one(
     stride: int = STRIDE,
     self_ensemble: bool = True,
     patch_ensemble: bool = True,
-    name: str = "the member",
 ) -> np.ndarray:
-    """One member's part of `upscale`: float64 (scale·h, scale·w, 3), not clipped; `name` is for messages."""
+    """One member's part of `upscale`: float64 (scale·h, scale·w, 3), not clipped."""
+    switches = _Switches(patch=patch, stride=stride, self_ensemble=self_ensemble, patch_ensemble=patch_ensemble)
+    return _run([member], None, lr, scale, switches)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Switches:
+    patch: int
+    stride: int
+    self_ensemble: bool
+    patch_ensemble: bool
+
+
+def _run(
+    members: Sequence[nn.Module], weights: Sequence[float] | None, lr: np.ndarray, scale: int, switches: _Switches
+) -> np.ndarray:
+    """The composition: float64 (scale·h, scale·w, 3)."""
     _check(lr)
-    run = _as_function(member, scale, name)
-    if self_ensemble:
-        run = eightfold(run)
-    if patch_ensemble:
-        run = in_patches(run, scale=scale, patch=patch, stride=stride)
-    with (
-        _evaluating(member),
-        torch.no_grad(),
-    ):  # inference_mode would poison tensors that a module keeps, for a later training
-        sr = run(torch.from_numpy(lr.transpose(2, 0, 1)[None].copy()))[0].permute(1, 2, 0).numpy()
-    if not np.isfinite(sr).all():
-        raise NonFiniteError(
-            f"{name}: its output holds {int((~np.isfinite(sr)).sum())} numbers that are not finite; "
-            "its training has diverged, or its weights file is damaged: leave it out, or train it again"
-        )
-    return np.asarray(sr)
-
-
-def _as_function(member: nn.Module, scale: int, name: str) -> Upscaler:
-    """The member as a function from host to host, float64 out: it gets a copy (some modules write into their input)."""
-    device, dtype = _placement(member)
-
-    def run(x: Tensor) -> Tensor:
-        copy = x.to(device, dtype, copy=True, memory_format=torch.contiguous_format)  # what a module may `view`
-        sr = _call(member, copy, name)
-        expected = (x.shape[0], 3, x.shape[2] * scale, x.shape[3] * scale)
-        got = tuple(sr.shape) if isinstance(sr, Tensor) else type(sr).__name__
-        if not isinstance(sr, Tensor) or got != expected:
-            raise UsageError(f"{name}: made {got} of {tuple(x.shape)}, expected {expected} at scale {scale}")
-        return sr.to("cpu", torch.float64)
-
-    return run
-
-
-def _placement(member: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Device and precision of its first floating-point weight or buffer; CPU and float32 if it has none."""
-    for tensor in chain(member.parameters(), member.buffers()):
-        if tensor.is_floating_point():
-            return tensor.device, tensor.dtype
-    return torch.device("cpu"), torch.float32
-
-
-def _call(member: nn.Module, x: Tensor, name: str) -> object:
-    try:
-        return member(x)
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        raise OutOfMemoryError(
-            f"{name}: no memory for an image of {x.shape[3]}x{x.shape[2]} px: {error}; "
-            "upscale by patches, by smaller ones, or cut it into parts"
-        ) from None
+    count = len(members)
+    networks = [as_function(m, scale, f"member {index} of {count}") for index, m in enumerate(members, 1)]
+    if switches.self_ensemble:
+        networks = [eightfold(network) for network in networks]
+    network = model_ensemble(networks, shares(count, weights))
+    if switches.patch_ensemble:
+        network = in_patches(network, scale=scale, patch=switches.patch, stride=switches.stride)
+    with evaluating(members):
+        sr = network(torch.from_numpy(lr.transpose(2, 0, 1)[None].copy()))
+    return sr[0].permute(1, 2, 0).numpy()
 
 
 def _check(lr: np.ndarray) -> None:
@@ -143,15 +104,3 @@ def _check(lr: np.ndarray) -> None:
             f"LR image: got values from {low:.6g} to {high:.6g}, expected finite numbers in [0, 1]; "
             "divide by the white level, or clip"
         )
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and back to the mode of every submodule."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training

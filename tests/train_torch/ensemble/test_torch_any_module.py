@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.errors import OutOfMemoryError, UsageError
+from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
 from shared.spec import parse
 from train_torch.ensemble import upscale
 from train_torch.network import build, get_weights
@@ -201,3 +201,24 @@ def test_a_wrong_range_is_refused(factor):
 def test_no_room_is_one_clear_error():
     with pytest.raises(OutOfMemoryError, match=r"member 1 of 1: no memory .* by patches"):
         upscale([Greedy()], image(5, 5), scale=2)
+
+
+def test_a_member_that_diverges_is_named_at_its_first_run():
+    calls = []
+
+    class Diverged(Nearest):
+        def forward(self, x):
+            calls.append(x.shape)
+            return super().forward(x) * torch.nan
+
+    with pytest.raises(NonFiniteError, match=r"member 2 of 2: its output holds 768 numbers that are not finite"):
+        upscale([Nearest(), Diverged()], image(40, 40), scale=2, patch=8, stride=4)
+    assert len(calls) == 1
+
+
+def test_the_result_is_plain_memory_of_its_own():
+    lr = image(9, 9)
+    sr = upscale([nn.Upsample(scale_factor=2)], lr, scale=2)
+    assert sr.flags.c_contiguous
+    assert sr.flags.owndata
+    assert sr.flags.writeable
