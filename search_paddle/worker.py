@@ -14,6 +14,7 @@ import queue
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,8 +30,8 @@ def serve(load: Callable[[], Handler]) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     replies = _claim_stdout()
-    handle = load()
     requests = _requests()
+    handle = load()
     _reply(replies, {"ready": True})
     while True:
         _reply(replies, handle(requests.get()))
@@ -71,6 +72,7 @@ def _reply(replies: TextIO, value: dict[str, Any]) -> None:
 
 def load_proxy() -> Handler:
     """The handler that trains proxies; imports Paddle."""
+    warnings.filterwarnings("ignore", message="No ccache found")  # would be the last line of many a log
     import paddle  # here, since importing it prints
 
     from search_paddle.config import ProxyConfig

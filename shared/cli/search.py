@@ -1,8 +1,11 @@
 """`gpnas-sr search`: search architectures on a pack."""
 
 import argparse
+import importlib.util
 from pathlib import Path
 from typing import Any
+
+from shared.errors import UsageError
 
 EXAMPLE = """
 gpnas-sr search pack.h5 --out runs/search --trials 32 --jobs 2
@@ -57,6 +60,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Search, and tell what each trial reached."""
+    if importlib.util.find_spec("paddle") is None:  # said here once, rather than in the log of every worker
+        raise UsageError(
+            "got an environment without PaddlePaddle, expected it for the search; pip install 'gpnas-sr[search]'"
+        )
     from search_paddle.config import read_config
     from search_paddle.journal import Trial
     from search_paddle.search import run_search

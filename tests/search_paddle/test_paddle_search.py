@@ -95,8 +95,12 @@ def test_killed_at_random_moments_with_two_jobs_it_ends_as_undisturbed_with_one(
         ):
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 3))
+        workers = children_of(process.pid)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        while any(is_running(pid) for pid in workers):
+            assert time.monotonic() < deadline + 30, "a worker outlived its search"
+            time.sleep(0.05)
     value = search(tiny_pack, out, "--jobs", "2", *settings)
     assert timeless(out) == timeless(undisturbed[0])
     assert value["trials"] == undisturbed[1]["trials"]
@@ -117,6 +121,11 @@ def test_killed_workers_cost_time_only(
     assert process.returncode == 0, errors
     assert killed
     assert timeless(out) == timeless(undisturbed[0])
+
+
+def is_running(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def children_of(pid: int) -> set[int]:
