@@ -25,13 +25,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="RUN", help="folder (default runs/demo)")
     parser.add_argument(
+        "--config",
+        type=Path,
+        default=CONFIG,
+        metavar="FOLDER",
+        help="folder with space.toml, search.toml and train.toml (default: the demo's own)",
+    )
+    parser.add_argument(
         "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: one a core)"
     )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run every stage; the first that fails ends the demo with its status."""
-    stages = _stages(args.out, args.jobs)
+    stages = _stages(args.out, args.config, args.jobs)
     for index, (title, words) in enumerate(stages, 1):
         _say(f"\n[{index}/{len(stages)}] {title}\n    $ gpnas-sr {shlex.join(words)}")
         status = subprocess.run(
@@ -65,11 +72,11 @@ def render(value: dict[str, Any]) -> str:
     )
 
 
-def _stages(out: Path, jobs: int) -> list[tuple[str, list[str]]]:
+def _stages(out: Path, config: Path, jobs: int) -> list[tuple[str, list[str]]]:
     """Title and words of each command."""
     pairs, pack, search, train, ablation = (str(out / n) for n in ("pairs", "pack.h5", "search", "train", "ablation"))
     scale, processes = ["--scale", str(SCALE)], ["--jobs", str(jobs)]
-    space, proxies, training = (str(CONFIG / f"{name}.toml") for name in ("space", "search", "train"))
+    space, proxies, training = (str(config / f"{name}.toml") for name in ("space", "search", "train"))
     held_out = [*_each("--exclude", TEST), *_each("--validation", VALIDATION)]
     return [
         (
