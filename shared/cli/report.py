@@ -60,5 +60,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def render(value: dict[str, Any]) -> str:
     """What was found, what is missing, and where the page is."""
     lines = [f"{kind:10} {', '.join(value[kind]) or '-'}" for kind in ("searches", "trainings", "ablations")]
-    lines += [f"left out   {each['text']} {each['command']}" for each in value["missing"]]
+    lacking: dict[str, list[str]] = {}  # command -> sections that it would fill
+    for each in value["missing"]:
+        lacking.setdefault(each["command"], []).append(each["section"])
+    lines += [f"left out   {', '.join(dict.fromkeys(names))}: {command}" for command, names in lacking.items()]
     return "\n".join([*lines, f"page       {value['report']} ({value['bytes'] / 1e6:.1f} MB)"])
