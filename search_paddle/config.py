@@ -98,7 +98,7 @@ class SearchConfig(BaseModel):
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="no new round after so long, min, earlier runs included; None: no limit",
+        description="no new round (but the first) after so long, min, earlier runs included; None: no limit",
     )
     round_size: int = Field(default=4, ge=1, description="proposals between two updates of the Gaussian process")
     seed: int = Field(default=0, ge=0, description="of the proposals, of initial weights and of the order of crops")

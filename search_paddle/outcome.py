@@ -15,7 +15,8 @@ ARCHIVE = "archive"
 
 def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: str) -> None:
     """Put the architecture of a trial that succeeded into the archive, with how it was found; one that is there stays."""
-    if trial.status == "failed":
+    archive = Archive(out / ARCHIVE)
+    if trial.status == "failed" or archive.path(trial.id).exists():
         return
     search = {
         "run": out.resolve().name,
@@ -25,7 +26,7 @@ def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: st
         "proxy": {"psnr_rgb": trial.score, "steps": trial.steps, "seed": trial.seed},
         "predicted": trial.predicted,
     }
-    Archive(out / ARCHIVE).add(make_spec_file(parse(trial.architecture), search))
+    archive.add(make_spec_file(parse(trial.architecture), search))
 
 
 def write_selected(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:

@@ -174,7 +174,7 @@ def _explore(task: Task, journal: Journal, command: Sequence[str]) -> Stop:
         for first in range(0, config.trials, config.round_size):
             numbers = range(first, first + config.round_size)
             if not journal.trials.keys() >= set(numbers):
-                if not journal.trials.keys() & set(numbers) and config.minutes and task.elapsed >= config.minutes * 60:
+                if not _may_begin(task, journal, numbers):
                     return "minutes"
                 proposals = _propose(sampler, numbers, task.space, journal)
                 _train_missing(task, journal, executor, proposals, progress)
@@ -183,6 +183,13 @@ def _explore(task: Task, journal: Journal, command: Sequence[str]) -> Stop:
             if numbers[-1] < config.trials:
                 _tell(sampler, [journal.trials[number] for number in numbers])
     return "trials"
+
+
+def _may_begin(task: Task, journal: Journal, numbers: range) -> bool:
+    """Whether there is time for a round: always for the first, and for one that was broken off."""
+    limit = task.config.minutes
+    begun = numbers.start == 0 or journal.trials.keys() & set(numbers)
+    return limit is None or bool(begun) or task.elapsed < limit * 60
 
 
 def _propose(sampler: GPNAS, numbers: range, space: SearchSpace, journal: Journal) -> list[Proposal]:
