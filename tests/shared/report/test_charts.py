@@ -92,6 +92,19 @@ def test_a_net_that_learnt_nothing_does_not_flatten_the_rest():
     assert not any("↓" in label for label in without)
 
 
+@pytest.mark.parametrize("bicubic", [20.0, 26.9, 31.0])
+def test_the_bicubic_line_is_always_in_sight(bicubic):
+    svg = search_chart(trials([27.0, 27.1, 27.2, 27.3, 27.4, 12.3]), bicubic, name="s", families={"drn": "DRN"}).wide
+    number = r"(-?[\d.]+)"
+    frames = re.findall(
+        rf'd="M {number} {number} L {number} {number} L {number} {number} L [^"]* z " style="fill: none"', svg
+    )
+    bottom, top = float(frames[1][1]), float(frames[1][5])  # the first is the whole drawing
+    lines = re.findall(rf'd="M {number} {number} L {number} {number} " clip-path[^>]*dasharray[^>]*currentColor', svg)
+    assert len(lines) == 1
+    assert top <= float(lines[0][1]) == float(lines[0][3]) <= bottom
+
+
 def test_one_trial_and_one_log_line_can_be_drawn():
     one = trials([27.0])
     assert "27.000 dB" in search_chart(one, None, name="s", families={"drn": "DRN"}).description

@@ -166,6 +166,7 @@ def test_the_headline_has_the_gains_with_their_intervals(finished, whole):
         for number in (each["gain"], each["low"], each["high"]):
             assert f"{number:+.3f}".replace("-", "−") in text
     assert "95 % interval" in text
+    assert "Intervals: paired over images." in text
     best = max(row["psnr_rgb"] for row in file["rows"] if len(row["members"]) == 1)
     assert f"{best:.3f}" in text
 
