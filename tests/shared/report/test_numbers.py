@@ -32,7 +32,11 @@ def test_duration(value, text):
 
 
 def test_ssim_percent_and_count():
-    assert (numbers.ssim(0.81239), numbers.percent(0.945), numbers.count(1234567)) == ("0.8124", "94\u00a0%", "1,234,567")
+    assert (numbers.ssim(0.81239), numbers.percent(0.945), numbers.count(1234567)) == (
+        "0.8124",
+        "94\u00a0%",
+        "1,234,567",
+    )
 
 
 @pytest.mark.parametrize(("value", "text"), [(0, "0 images"), (1, "1 image"), (2000, "2,000 images")])
