@@ -264,7 +264,8 @@ def _provenance(path: Path) -> dict[str, Any]:
     """What a weights file says of itself; the weights are not read."""
     try:
         with path.open("rb") as file:
-            header = file.read(int.from_bytes(file.read(HEADER_SIZE), "little"))
+            length = int.from_bytes(file.read(HEADER_SIZE), "little")
+            header = file.read(min(length, path.stat().st_size))  # a broken file may claim any length
         metadata = json.loads(json.loads(header)["__metadata__"][KEY])
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UsageError(f"{path}: {error}; expected a weights file of gpnas-sr train") from None

@@ -116,7 +116,7 @@ def test_broken_files_are_refused_by_name(demo, name, old, new, message):
     assert path.name in str(caught.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x10\0\0\0\0\0\0\0not json at all", b"\2\0\0\0\0\0\0\0{}"])
+@pytest.mark.parametrize("data", [b"", b"\x10\0\0\0\0\0\0\0not json at all", b"\2\0\0\0\0\0\0\0{}", b"\xff" * 64])
 def test_a_broken_weights_file_is_refused_by_name(demo, data):
     path: Path = next((demo / "train" / "members").iterdir())
     path.write_bytes(data)
