@@ -170,6 +170,14 @@ def canonical(value: Any) -> bytes:
         raise SpecError(f"got {value!r}, expected a JSON value: {error}") from None
 
 
+def draw(rng: np.random.Generator, size: int, count: int) -> list[int]:
+    """Uniform integers from 0 to size - 1, with repeats; `size` may exceed 64 bits."""
+    if size <= 2**62:
+        return [int(number) for number in rng.integers(size, size=count)]
+    width = size.bit_length() // 8 + 9  # 64 spare bits: the remainder is uniform to 2^-64
+    return [int.from_bytes(rng.bytes(width), "little") % size for _ in range(count)]
+
+
 def nearest(name: Any, known: Iterable[Any]) -> str:
     """'; did you mean …?' for a slip, else nothing."""
     close = difflib.get_close_matches(str(name), [str(item) for item in known], n=1)

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from shared.dimensions import FAMILY, Branch, Point, canonical, check_name, make_branch, nearest, plain
+from shared.dimensions import FAMILY, Branch, Point, canonical, check_name, draw, make_branch, nearest, plain
 from shared.errors import SpecError, UsageError
 
 __all__ = ["Point", "SearchSpace"]
@@ -253,10 +253,7 @@ class SearchSpace:
 
     def sample_indices(self, rng: np.random.Generator, count: int) -> list[int]:
         """Numbers of `count` points, uniform over the space; one may come twice."""
-        if self.size <= 2**62:
-            return [int(index) for index in rng.integers(self.size, size=count)]
-        width = self.size.bit_length() // 8 + 9  # 64 spare bits: the remainder is uniform to 2^-64
-        return [int.from_bytes(rng.bytes(width), "little") % self.size for _ in range(count)]
+        return draw(rng, self.size, count)
 
     def sample(self, rng: np.random.Generator) -> Point:
         """One point, uniform over the space."""

@@ -13,6 +13,8 @@ from search_paddle.gp_nas.hierarchical import Trend, trend_of
 from search_paddle.gp_nas.kernels import make_kernel
 from search_paddle.gp_nas.priors import NOISE_LOCATION, make_priors
 from search_paddle.gp_nas.surrogate import Surrogate, make_surrogate
+from search_paddle.gp_nas.threads import one_thread
+from shared.dimensions import draw
 from shared.errors import UsageError
 from shared.space import Point, SearchSpace
 
@@ -72,13 +74,11 @@ class GPNAS:
         """
         if n < 0:
             raise UsageError(f"ask: got n = {n}, expected at least 0")
-        points = []
-        for _ in range(n):
-            index = self._propose()
-            if index is None:
-                break
-            self._pending.append(index)
-            points.append(self._space.point(index))
+        points: list[Point] = []
+        with one_thread():
+            while len(points) < n and (index := self._propose()) is not None:
+                self._pending.append(index)
+                points.append(self._space.point(index))
         return points
 
     def tell(self, points: Sequence[Mapping[str, Any]], scores: Iterable[float]) -> None:
@@ -115,7 +115,9 @@ class GPNAS:
         Raises:
             SpecError: not a point of the space.
         """
-        return self._surrogate().predict(self._encoding.codes([self._space.index(point) for point in points]))
+        codes = self._encoding.codes([self._space.index(point) for point in points])
+        with one_thread():
+            return self._surrogate().predict(codes)
 
     def recommend(self) -> Point:
         """The trained point of largest posterior mean: noise can make a poor point's score the highest, but hardly its mean.
@@ -123,14 +125,16 @@ class GPNAS:
         Raises:
             UsageError: no training with a finite score was told.
         """
-        ranked = self._ranked()
+        with one_thread():
+            ranked = self._ranked()
         if not ranked:
             raise UsageError("recommend: got no finite score yet, expected at least one; tell a training first")
         return self._space.point(ranked[0])
 
     def trend(self) -> Trend:
         """GP-NAS's posterior of the linear trend's weights (hierarchical.py), in units of warped scores."""
-        return trend_of(self._surrogate().posterior)
+        with one_thread():
+            return trend_of(self._surrogate().posterior)
 
     def _surrogate(self) -> Surrogate:
         if self._fitted is None:
@@ -159,10 +163,9 @@ class GPNAS:
 
     def _design(self, choice: Choice) -> int | None:
         """The point that tells most about the others under the prior, of the family with the fewest points so far."""
-        space, chosen = self._space, sorted(choice.seen)
-        small = space.size <= POOL
-        pool = range(space.size) if small else space.sample_indices(np.random.default_rng(self._seed), POOL)
-        indices = [*chosen, *sorted(set(pool) - set(chosen))]
+        chosen = sorted(choice.seen)
+        pool = design_pool(self._space, np.random.default_rng(self._seed))
+        indices = [*chosen, *sorted(pool.difference(chosen))]
         codes = self._encoding.codes(indices)
         covariance = self._kernel.cross(self._priors.location, codes, codes)
         values = gains(covariance, len(chosen), float(np.exp(NOISE_LOCATION)))
@@ -191,6 +194,16 @@ class GPNAS:
             return values
 
         return choice.maximise(acquisition, ranked)
+
+
+def design_pool(space: SearchSpace, rng: np.random.Generator) -> set[int]:
+    """Numbers of at most POOL points: all of a family, or, if it is large, an equal share of random ones."""
+    share = POOL // len(space.branches)
+    pool: set[int] = set()
+    for branch, offset in zip(space.branches, space.offsets, strict=True):
+        drawn = range(branch.size) if branch.size <= share else draw(rng, branch.size, share)
+        pool.update(offset + number for number in drawn)
+    return pool
 
 
 def _score(score: Any) -> float:
