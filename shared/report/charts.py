@@ -43,7 +43,7 @@ def search_chart(trials: Sequence[Trial], bicubic: float | None, *, name: str, f
     failed = [trial.trial for trial in trials if trial.score is None]
     floor = _floor(scores)
     if bicubic is not None:  # the line to beat is always in sight
-        floor = min(floor, bicubic - 0.05 * abs(max(scores) - bicubic))
+        floor = min(floor, bicubic - 0.12 * abs(max(scores) - bicubic))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
