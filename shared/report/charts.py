@@ -52,7 +52,7 @@ def search_chart(trials: Sequence[Trial], bicubic: float | None, *, name: str, f
         axes.step(*zip(*best, strict=True), where="post", color=ACCENT, label="best so far")
         _baseline(axes, bicubic)
         low, high = axes.get_ylim()
-        low, high = max(low, floor), high + 0.04 * (high - low)
+        low, high = floor if np.isfinite(floor) else low, high + 0.04 * (high - low)
         if failed:
             axes.plot(failed, [low] * len(failed), "x", color=INK, markersize=7, label="failed", clip_on=False)
         axes.set(ylim=(low, high), xlabel="trial", ylabel="validation PSNR-RGB, dB")
