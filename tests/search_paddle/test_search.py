@@ -128,7 +128,7 @@ def test_killed_at_random_moments_it_ends_as_the_undisturbed_search(
     tiny_pack: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
     rng, path = random.Random(0), tmp_path / "journal.jsonl"
-    for _ in range(5):
+    for _ in range(3):
         process = start(tiny_pack, tmp_path, STUB_SECONDS="0.05")
         lines, deadline = count_lines(path), time.monotonic() + 60
         while count_lines(path) == lines and time.monotonic() < deadline:
@@ -139,7 +139,7 @@ def test_killed_at_random_moments_it_ends_as_the_undisturbed_search(
         assert process.returncode == -signal.SIGKILL, errors.decode()
         with path.open("ab") as file:  # and now and then amid a line
             file.write(b'{"trial": 3, "ro'[: rng.choice([0, 7, 16])])
-    assert 4 <= count_lines(path) - 1 < TRIALS
+    assert 2 <= count_lines(path) - 1 < TRIALS
     process = start(tiny_pack, tmp_path)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors.decode()
