@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -27,7 +27,7 @@ def track(total: int, description: str, *, initial: int = 0, unit: str = "step")
         ...     progress.advance(1, note="loss 0.1")
     """
     if sys.stderr.isatty():
-        bar: tqdm[None] = tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True)
+        bar: tqdm[Any] = tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True)
         with bar:
             yield _Bar(bar)
     else:
@@ -35,7 +35,7 @@ def track(total: int, description: str, *, initial: int = 0, unit: str = "step")
 
 
 class _Bar:
-    def __init__(self, bar: "tqdm[None]") -> None:
+    def __init__(self, bar: "tqdm[Any]") -> None:
         self.bar = bar
 
     def advance(self, count: int = 1, note: str = "") -> None:

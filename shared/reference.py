@@ -67,13 +67,13 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[An
         case Sigmoid():
             return np.asarray(expit(x))
         case GlobalMean():
-            return np.mean(x, axis=(2, 3), keepdims=True)
+            return np.asarray(np.mean(x, axis=(2, 3), keepdims=True))
         case PixelShuffle(factor=factor):
             return _pixel_shuffle(x, factor)
         case Resize(factor=factor, kernel=kernel):
             rows = enlargement_matrix(x.shape[2], factor, kernel)
             columns = enlargement_matrix(x.shape[3], factor, kernel)
-            return np.einsum("yi,ncij,xj->ncyx", rows, x, columns, optimize=True)
+            return np.asarray(np.einsum("yi,ncij,xj->ncyx", rows, x, columns, optimize=True))
 
 
 def _conv(node: Conv, x: Array, weights: Mapping[str, NDArray[Any]]) -> Array:
@@ -81,7 +81,8 @@ def _conv(node: Conv, x: Array, weights: Mapping[str, NDArray[Any]]) -> Array:
     pad = node.padding
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = sliding_window_view(padded, (1, 1, node.kernel, node.kernel))[:, :, :: node.stride, :: node.stride, 0, 0]
-    y: Array = np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    y: Array = np.asarray(np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))), dtype=np.float64)
+    y = y.transpose(0, 3, 1, 2)
     if node.bias:
         y = y + weights[f"{node.owner}.bias"].astype(np.float64)[:, None, None]
     return y
