@@ -204,7 +204,7 @@ def test_output_that_is_not_finite_is_refused():
 
 
 def test_channel_attention_sees_the_patch_so_tiles_differ_from_the_whole():
-    """Not a defect to hide: gpnas-sr ablate reports it (no patch_ensemble), and this test fails if it vanished by a change of meaning."""
+    """Not a defect to hide: `gpnas-sr ablate` reports it (no patch_ensemble). Fails if the meaning of the levels changed."""
     network = build(parse({"family": "rcan", "scale": 2, "features": 16, "groups": 1, "blocks": 2}), seed=1)
     lr = noise(40, 40)
     whole = upscale([network], lr, scale=2, self_ensemble=False, patch_ensemble=False)
