@@ -19,6 +19,7 @@ from shared.data.images import quantise, to_float, write_image
 from shared.data.source import Pair, PairSource
 from shared.files import read_json, sha256_file, write_json
 from shared.progress import track
+from shared.spec import software
 from shared.suite import Suite
 from train_torch.ensemble import upscale_one
 from train_torch.ensemble.models import weighted_mean
@@ -163,6 +164,7 @@ def _table(ablation: Ablation, results: Mapping[str, Mapping[str, Any]]) -> dict
         "stride": ablation.levels.stride,
         "bicubic": baseline,
         "rows": rows,
+        "software": software(),
         "comparisons": compare(rows, baseline, suite=names),
     }
 
