@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from shared.cost import cost
 from shared.data.pack import Pack
 from shared.errors import UsageError
@@ -123,6 +125,7 @@ def finish_member(task: MemberTask, training: Mapping[str, Any], state: State) -
         "psnr_rgb": state.last.psnr_rgb,
         "best": {"step": state.best.step, "psnr_rgb": state.best.psnr_rgb},
         "training": dict(training),
+        "threads": torch.get_num_threads(),
         "software": software(),
     }
     if task.spec_file.spec.family == "dual_regression":

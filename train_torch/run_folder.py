@@ -18,7 +18,7 @@ from pathlib import Path
 
 from shared.errors import WorkError
 
-LOCK_SECONDS = 30.0  # ours: a worker whose command was killed notices within one step
+LOCK_SECONDS = 120.0  # ours: a worker whose command was killed notices within one step, on a busy machine a long one
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ def train_member(task: MemberTask, interruption: Interruption) -> TrainedMember:
     """
     with ExitStack() as stack:
         stack.enter_context(task.out.locked(task.id))
+        if interruption.requested:
+            raise KeyboardInterrupt
         stack.enter_context(_threads(task.config.threads))
         session = _open(task, stack.enter_context(Pack(task.pack)))
         tensorboard = task.out.tensorboard(task.id) if task.config.tensorboard else None
