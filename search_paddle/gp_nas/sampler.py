@@ -19,7 +19,7 @@ from shared.errors import UsageError
 from shared.space import Point, SearchSpace
 
 POOL = 512  # points that the first design chooses from
-DESIGN = (5, 10)  # trainings of it: one more than there are features of the trend, within these limits
+DESIGN = (5, 10)  # trainings of it: as many as the trend has features, within these limits
 
 
 class GPNAS:
