@@ -1,18 +1,15 @@
 """The settings of a search and of its proxies: frozen values, read from TOML; unknown keys are refused with the nearest name."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.config import read_toml, validated
 from shared.errors import UsageError
-from shared.ms_ssim import LEVELS, most_levels, smallest_side
-from shared.spec import explain
-
-Model = TypeVar("Model", bound=BaseModel)
+from shared.ms_ssim import LEVELS, check_levels
 
 # Fields that say how far and how fast a search goes, never what a trial is: they may differ when a search goes on
 EXTENT = frozenset({"trials", "minutes", "jobs"})
@@ -63,20 +60,8 @@ class ProxyConfig(BaseModel):
         return self
 
     def check_scale(self, scale: int) -> None:
-        """Refuse a crop too small for the levels of MS-SSIM, before the first trial.
-
-        Raises:
-            UsageError: names the most levels the crop allows and the smallest crop the levels allow.
-        """
-        side, smallest = self.patch * scale, smallest_side(self.ms_ssim_levels)
-        if self.ms_ssim_weight == 0 or side >= smallest:
-            return
-        allowed = most_levels(side)
-        remedy = f"ms_ssim_levels = {allowed} at most" if allowed else "ms_ssim_weight = 0"
-        raise UsageError(
-            f"patch {self.patch} at x{scale} gives HR crops of {side} px; got ms_ssim_levels {self.ms_ssim_levels}, which need "
-            f"{smallest} px; set {remedy}, or patch = {-(-smallest // scale)} at least"
-        )
+        """Refuse a crop too small for the levels of MS-SSIM (UsageError, see `check_levels`)."""
+        check_levels(patch=self.patch, scale=scale, levels=self.ms_ssim_levels, weight=self.ms_ssim_weight)
 
 
 class SearchConfig(BaseModel):
@@ -131,8 +116,8 @@ def make_config(fields: Mapping[str, Any], *, name: str = "search configuration"
     proxy = fields.get("proxy", {})
     if not isinstance(proxy, Mapping):
         raise UsageError(f"{name}: proxy: got {proxy!r}, expected a table ([proxy] and one `name = value` a line)")
-    checked = _validate(ProxyConfig, proxy, f"{name}, [proxy]")
-    return _validate(SearchConfig, {**fields, "proxy": checked}, name)
+    checked = validated(ProxyConfig, proxy, name=f"{name}, [proxy]")
+    return validated(SearchConfig, {**fields, "proxy": checked}, name=name)
 
 
 def read_config(path: Path | None, **overrides: Any) -> SearchConfig:
@@ -141,22 +126,10 @@ def read_config(path: Path | None, **overrides: Any) -> SearchConfig:
     Raises:
         UsageError: no such file, no TOML, or not a configuration.
     """
-    fields = {} if path is None else _read_toml(path)
+    fields = (
+        {}
+        if path is None
+        else read_toml(path, expected="TOML: settings of a search (trials = 32, …) and a table [proxy]")
+    )
     given = {name: value for name, value in overrides.items() if value is not None}
     return make_config({**fields, **given}, name="search configuration" if path is None else str(path))
-
-
-def _validate(model: type[Model], fields: Mapping[str, Any], name: str) -> Model:
-    try:
-        return model.model_validate(dict(fields))
-    except ValidationError as error:
-        raise UsageError(f"{name}: {explain(error, model)}") from None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(f"{path}: no such file; expected a TOML file of search settings (trials = 32, …)") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}; expected TOML: one `name = value` a line") from None

@@ -13,14 +13,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import UsageError
+
 WINDOW = 11
 SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 LEVELS = len(EXPONENTS)
-FLOOR = (
-    1e-4  # of each level's mean before its power: a negative one would give NaN, one at 0 an infinite gradient (ours)
-)
+FLOOR = 1e-4  # of each level's mean before its power (ours): a negative one gives NaN, 0 an infinite gradient
 
 
 def smallest_side(levels: int) -> int:
@@ -48,3 +48,26 @@ def exponents(levels: int) -> tuple[float, ...]:
     """Exponents of the first `levels` levels, renormalised to the sum of all five."""
     factor = math.fsum(EXPONENTS) / math.fsum(EXPONENTS[:levels])
     return tuple(factor * exponent for exponent in EXPONENTS[:levels])
+
+
+def check_levels(*, patch: int, scale: int, levels: int, weight: float) -> None:
+    """Refuse a crop too small for the levels of MS-SSIM, before the first step.
+
+    Args:
+        patch: LR px.
+        scale: HR side / LR side.
+        levels: scales of MS-SSIM.
+        weight: of MS-SSIM in the loss; 0: nothing to check.
+
+    Raises:
+        UsageError: names the most levels the crop allows and the smallest crop the levels allow.
+    """
+    side, smallest = patch * scale, smallest_side(levels)
+    if weight == 0 or side >= smallest:
+        return
+    allowed = most_levels(side)
+    remedy = f"ms_ssim_levels = {allowed} at most" if allowed else "ms_ssim_weight = 0"
+    raise UsageError(
+        f"patch {patch} at x{scale} gives HR crops of {side} px; got ms_ssim_levels {levels}, which need {smallest} px; "
+        f"set {remedy}, or patch = {-(-smallest // scale)} at least"
+    )

@@ -1,15 +1,13 @@
 """The settings of a training: one frozen value, read from TOML; unknown keys are refused with the nearest name."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.errors import UsageError
-from shared.ms_ssim import LEVELS, most_levels, smallest_side
-from shared.spec import explain
+from shared.config import read_toml, validated
+from shared.ms_ssim import LEVELS, check_levels
 
 # Fields that change what is kept and shown, never a weight: they may differ when a training goes on
 BOOKKEEPING = frozenset({"checkpoint_every", "checkpoint_seconds", "log_every", "tensorboard"})
@@ -97,20 +95,8 @@ class TrainConfig(BaseModel):
         return self
 
     def check_scale(self, scale: int) -> None:
-        """Refuse a crop too small for the levels of MS-SSIM, before the first step.
-
-        Raises:
-            UsageError: names the most levels the crop allows and the smallest crop the levels allow.
-        """
-        side, smallest = self.patch * scale, smallest_side(self.ms_ssim_levels)
-        if self.ms_ssim_weight == 0 or side >= smallest:
-            return
-        allowed = most_levels(side)
-        levels = f"ms_ssim_levels = {allowed} at most" if allowed else "ms_ssim_weight = 0"
-        raise UsageError(
-            f"patch {self.patch} at x{scale} gives HR crops of {side} px; got ms_ssim_levels {self.ms_ssim_levels}, which need "
-            f"{smallest} px; set {levels}, or patch = {-(-smallest // scale)} at least"
-        )
+        """Refuse a crop too small for the levels of MS-SSIM (UsageError, see `check_levels`)."""
+        check_levels(patch=self.patch, scale=scale, levels=self.ms_ssim_levels, weight=self.ms_ssim_weight)
 
 
 def make_config(fields: Mapping[str, Any], *, name: str = "training configuration") -> TrainConfig:
@@ -119,10 +105,7 @@ def make_config(fields: Mapping[str, Any], *, name: str = "training configuratio
     Raises:
         UsageError: unknown field (with the nearest name), wrong type, or out of range.
     """
-    try:
-        return TrainConfig.model_validate(dict(fields))
-    except ValidationError as error:
-        raise UsageError(f"{name}: {explain(error, TrainConfig)}") from None
+    return validated(TrainConfig, fields, name=name)
 
 
 def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
@@ -131,17 +114,6 @@ def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
     Raises:
         UsageError: no such file, no TOML, or not a configuration.
     """
-    fields = {} if path is None else _read_toml(path)
+    fields = {} if path is None else read_toml(path, expected="TOML: settings of a training (steps = 20000, …)")
     given = {name: value for name, value in overrides.items() if value is not None}
     return make_config({**fields, **given}, name="training configuration" if path is None else str(path))
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(
-            f"{path}: no such file; expected a TOML file of training settings (steps = 20000, …)"
-        ) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}; expected TOML: one `name = value` a line") from None

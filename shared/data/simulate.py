@@ -10,15 +10,15 @@ validation photographs: `--validation 'coffee_*'`).
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from shared.config import read_toml, validated
 from shared.data.camera import CameraConfig, draw, take, to_light
 from shared.data.images import write_image
 from shared.data.pairs import SCALES
@@ -29,7 +29,6 @@ from shared.files import read_json, sha256_file, write_json
 from shared.metrics import psnr_rgb
 from shared.progress import track
 from shared.resize import bicubic_upscale, to_unit
-from shared.spec import explain
 
 SCHEMA = "gpnas-sr/simulation/1"
 RECORD = "simulation.json"
@@ -59,10 +58,7 @@ def read_fields(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: no such file, or no TOML.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}; expected a TOML file with fields of the simulation") from None
+    return read_toml(path, expected="a TOML file with fields of the simulation")
 
 
 def make_config(values: dict[str, Any], name: str) -> SimulationConfig:
@@ -71,10 +67,7 @@ def make_config(values: dict[str, Any], name: str) -> SimulationConfig:
     Raises:
         UsageError: an unknown field or a value out of range.
     """
-    try:
-        return SimulationConfig.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(f"{name}: {explain(error, SimulationConfig)}") from None
+    return validated(SimulationConfig, values, name=name)
 
 
 def simulate(photographs: Sequence[Photograph], out: Path, *, scale: int, config: SimulationConfig) -> dict[str, Any]:
