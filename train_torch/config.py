@@ -10,7 +10,7 @@ from shared.config import read_toml, validated
 from shared.ms_ssim import LEVELS, check_levels
 
 # Fields that change what is kept and shown, never a weight: they may differ when a training goes on
-BOOKKEEPING = frozenset({"checkpoint_every", "checkpoint_seconds", "log_every", "tensorboard"})
+BOOKKEEPING = frozenset({"checkpoint_every", "checkpoint_seconds", "log_every", "tensorboard", "member_shares"})
 
 
 class TrainConfig(BaseModel):
@@ -66,6 +66,11 @@ class TrainConfig(BaseModel):
     checkpoint_seconds: float = Field(default=300.0, gt=0, description="and at least so often, s (ours)")
     log_every: int = Field(default=100, ge=1, description="steps between two log lines (BasicSR's default)")
     tensorboard: bool = Field(default=True, description="write TensorBoard scalars beside the JSON lines")
+
+    member_shares: Literal["equal", "validation"] = Field(
+        default="equal",
+        description="in the mean of members: equal (paper), or those that err least on the validation pairs (ours)",
+    )
 
     precision: Literal["32-true", "bf16-mixed"] = Field(
         default="32-true",

@@ -6,19 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from shared.archive import Archive
 from shared.data.pack import Pack
+from shared.data.source import Pair
 from shared.errors import NonFiniteError, OutOfMemoryError, UsageError, WorkError
 from shared.files import read_json, write_json
 from shared.suite import Member, Suite, write_suite
+from shared.weights import load_weights
 from train_torch.config import BOOKKEEPING, TrainConfig
+from train_torch.ensemble.fitting import fit_shares
 from train_torch.interruption import Interruption, interruptible
 from train_torch.jobs import run_jobs
 from train_torch.member import MemberTask, TrainedMember, differences, finished_member
+from train_torch.network import build
 from train_torch.run_folder import RunFolder
 from train_torch.sources import Source, find_sources
 from train_torch.trainer import make_sampler, train_member
-from train_torch.validation import bicubic, score
+from train_torch.validation import bicubic, enlarger, score, spread
 
 SCHEMA = "gpnas-sr/train/1"
 
@@ -45,7 +51,7 @@ class TrainedSuite:
 def train_suite(
     names: Sequence[str | Path], *, pack: Path, out: Path, config: TrainConfig, jobs: int = 1
 ) -> TrainedSuite:
-    """Train every network that `names` stand for, and write the suite with equal shares.
+    """Train every network that `names` stand for, and write the suite with the shares that the configuration asks for.
 
     A member whose weights are there is not trained again; an unfinished one goes on from its checkpoint. A member that
     fails does not keep the others from being trained. Weights do not depend on `jobs` if `config.threads` is set.
@@ -73,7 +79,7 @@ def train_suite(
     for task in tasks:
         Archive(folder.archive).add(task.spec_file)
     members = _train_all(tasks, jobs)
-    write_suite(folder.suite, _suite(folder, tasks, members))
+    write_suite(folder.suite, _suite(folder, tasks, members, _shares(tasks, members, config)))
     return TrainedSuite(path=folder.suite, members=tuple(members), bicubic_psnr_rgb=baseline)
 
 
@@ -157,7 +163,25 @@ def _in_turn(tasks: Sequence[MemberTask], interruption: Interruption) -> dict[st
     return failures
 
 
-def _suite(folder: RunFolder, tasks: Sequence[MemberTask], members: Sequence[TrainedMember]) -> Suite:
+def _shares(tasks: Sequence[MemberTask], members: Sequence[TrainedMember], config: TrainConfig) -> list[float]:
+    """The members' shares in the mean, as the configuration says."""
+    if config.member_shares == "equal" or len(members) == 1:
+        return [1 / len(members)] * len(members)
+    networks = [
+        build(task.spec_file.spec, weights=load_weights(m.weights).network)
+        for task, m in zip(tasks, members, strict=True)
+    ]
+    with Pack(tasks[0].pack) as pack:
+        names = spread(pack.pairs("validation"), config.validation_pairs)
+        pairs = (Pair(name=name, lr=pack.lr(name), hr=pack.hr(name)) for name in names)
+        return fit_shares(
+            [enlarger(network.eval(), torch.device("cpu")) for network in networks], pairs, crop=pack.scale
+        )
+
+
+def _suite(
+    folder: RunFolder, tasks: Sequence[MemberTask], members: Sequence[TrainedMember], shares: Sequence[float]
+) -> Suite:
     archive = Archive(folder.archive)
     return Suite(
         scale=tasks[0].spec_file.spec.scale,
@@ -166,8 +190,8 @@ def _suite(folder: RunFolder, tasks: Sequence[MemberTask], members: Sequence[Tra
                 spec=task.spec_file.spec,
                 spec_path=archive.path(task.id),
                 weights_path=member.weights,
-                weight=1 / len(members),
+                weight=share,
             )
-            for task, member in zip(tasks, members, strict=True)
+            for task, member, share in zip(tasks, members, shares, strict=True)
         ),
     )
