@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,6 +165,34 @@ def test_another_configuration_is_refused_with_its_fields(run: Path, pack: Path)
 
 def test_bookkeeping_may_change(run: Path, pack: Path) -> None:
     train_suite([run], pack=pack, out=run, config=CONFIG.model_copy(update={"log_every": 7, "tensorboard": True}))
+
+
+def test_shares_can_be_those_that_err_least(run: Path, pack: Path, tmp_path: Path) -> None:
+    """Without a new training; against all shares on a grid of twentieths, errors measured here."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    train_suite([copy], pack=pack, out=copy, config=CONFIG.model_copy(update={"member_shares": "validation"}))
+    members = read_suite(copy).members
+    shares = [member.weight for member in members]
+    assert sum(shares) == pytest.approx(1)
+    assert shares != pytest.approx([1 / 3] * 3)
+    errors = _validation_errors([load_weights(m.weights_path).weights for m in read_suite(run).members], pack)
+    grid = [(a / 20, b / 20, 1 - (a + b) / 20) for a in range(21) for b in range(21 - a)]
+    fitted = np.mean(np.tensordot(shares, errors, 1) ** 2)
+    assert fitted <= min(np.mean(np.tensordot(point, errors, 1) ** 2) for point in grid) * (1 + 1e-6)
+
+
+def _validation_errors(weights: list[dict[str, np.ndarray]], pack: Path) -> np.ndarray:
+    """(members, samples) errors on the validation pairs, border left out."""
+    rows = []
+    for arrays, architecture in zip(weights, (DRN, RCAN, DUAL), strict=True):
+        network = build(parse(architecture), weights={k: v for k, v in arrays.items() if not k.startswith("dual.")})
+        with Pack(pack) as opened, torch.no_grad():
+            parts = []
+            for name in opened.pairs("validation"):
+                sr = network(torch.from_numpy(opened.lr(name)).permute(2, 0, 1)[None] / 255)[0].permute(1, 2, 0).numpy()
+                parts.append((sr - opened.hr(name) / 255)[SCALE:-SCALE, SCALE:-SCALE].ravel())
+        rows.append(np.concatenate(parts))
+    return np.stack(rows)
 
 
 def test_leaving_a_member_out_is_refused(run: Path, pack: Path) -> None:
