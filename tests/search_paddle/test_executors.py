@@ -111,7 +111,8 @@ def test_leaving_early_ends_busy_workers_and_the_pool_stays_usable(tmp_path: Pat
 
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with SIGINT ignored
 from pathlib import Path
 from search_paddle.executors import ProcessExecutor
 folder, *command = sys.argv[1:]
