@@ -23,7 +23,7 @@ from shared.spec import software
 from shared.suite import Suite
 from train_torch.ensemble import upscale_one
 from train_torch.ensemble.models import weighted_mean
-from train_torch.evaluate import Levels, bicubic, chosen, mean_scores, score, score_bicubic, select
+from train_torch.evaluate import Levels, Scores, bicubic, chosen, mean_scores, score, score_bicubic, select
 from train_torch.intervals import compare
 
 SCHEMA = "gpnas-sr/ablation/1"
@@ -58,15 +58,16 @@ class Ablation:
     crop: int
 
     def rows(self) -> list[Row]:
-        """Singles, pairs, all; then all with one level off, and with every level off. No row twice."""
+        """Singles, pairs, all; all with one level off, and with every level off; each single in one plain pass. No row twice."""
         count = len(self.networks)
         everyone = tuple(range(count))
         subsets = [subset for size in (1, 2) for subset in combinations(everyone, size)]
         subsets += [everyone] if count > 2 else []
         rows = [Row(members=subset, levels=self.levels) for subset in subsets]
         off = [replace(self.levels, **{name: False}) for name in self.levels.names]
-        off.append(replace(self.levels, self_ensemble=False, patch_ensemble=False))
-        return list(dict.fromkeys([*rows, *(Row(members=everyone, levels=levels) for levels in off)]))
+        one_pass = replace(self.levels, self_ensemble=False, patch_ensemble=False)
+        rows += [Row(members=everyone, levels=levels) for levels in (*off, one_pass)]
+        return list(dict.fromkeys([*rows, *(Row(members=(member,), levels=one_pass) for member in everyone)]))
 
     def names(self) -> list[str]:
         """The members' ids, made unlike where one architecture stands twice."""
@@ -110,22 +111,24 @@ def _measure(ablation: Ablation, pair: Pair, out: Path, fingerprint: str, *, wit
     """Scores of every row on one pair: {"bicubic": scores, "rows": {row key: scores}}; kept, and read back if kept."""
     key = hashlib.sha256(b"".join([fingerprint.encode(), pair.name.encode(), pair.lr.tobytes(), pair.hr.tobytes()]))
     path = out / "partial" / f"{key.hexdigest()[:32]}-{'pictures' if with_pictures else 'scores'}.json"
-    if path.exists():
-        return dict(read_json(path))
+    kept = dict(read_json(path)) if path.exists() else {"rows": {}}
+    missing = [row for row in ablation.rows() if row.key() not in kept["rows"]]
+    if not missing:
+        return kept
     baseline = score_bicubic(pair, ablation.suite.scale, ablation.crop)
     images: dict[tuple[int, Levels], np.ndarray] = {}
-    scores, all_levels = {}, ablation.levels
-    for row in ablation.rows():
+    scores: dict[str, Scores] = {}
+    for row in missing:
         sr = quantise(_row_image(ablation, row, pair, images))
         scores[row.key()] = score(sr, pair.hr, ablation.crop)
-        if with_pictures and row.levels == all_levels and len(row.members) in (1, len(ablation.networks)):
+        if with_pictures and row.levels == ablation.levels and len(row.members) in (1, len(ablation.networks)):
             name = "ensemble" if len(row.members) > 1 else ablation.names()[row.members[0]]
             write_image(out / "images" / pair.name / f"{name}.png", sr, bits=8)
     if with_pictures:
         pictures = {"lr": quantise(pair.lr), "bicubic": bicubic(pair, ablation.suite.scale), "hr": quantise(pair.hr)}
         for name, image in pictures.items():
             write_image(out / "images" / pair.name / f"{name}.png", image, bits=8)
-    value = {"bicubic": baseline, "rows": scores}
+    value = {"bicubic": baseline, "rows": kept["rows"] | scores}
     write_json(path, value)
     return value
 

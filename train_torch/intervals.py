@@ -36,7 +36,7 @@ def gain_interval(gains: np.ndarray) -> tuple[float, float] | None:
 def compare(
     rows: Sequence[Mapping[str, Any]], bicubic: Mapping[str, Any], *, suite: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The comparisons that matter: the whole suite against bicubic, its best member, and itself with levels off.
+    """What the whole suite gains over bicubic, its best member, itself with levels off, and one plain pass of a member.
 
     The best member is picked on the same images, which can only make the ensemble look worse.
 
@@ -52,12 +52,15 @@ def compare(
     full = [row for row in rows if list(row["members"]) == list(suite)]
     whole = full[0]
     singles = [row for row in rows if len(row["members"]) == 1 and row["levels"] == whole["levels"]]
+    plain = [row for row in rows if len(row["members"]) == 1 and not row["levels"]]
     found = []
     for metric in COMPARED:
         found.append(_comparison(whole, {**bicubic, "members": [], "levels": []}, metric))
         if len(suite) > 1:
             found.append(_comparison(whole, max(singles, key=itemgetter(metric)), metric))
         found.extend(_comparison(whole, row, metric) for row in full[1:])
+        if whole["levels"] and len(suite) > 1:
+            found.append(_comparison(whole, max(plain, key=itemgetter(metric)), metric))
     return found
 
 

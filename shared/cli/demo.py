@@ -56,7 +56,8 @@ def render(value: dict[str, Any]) -> str:
     """PSNR of bicubic, of each member and of the ensemble; the page; the commands for one's own pairs."""
     if "rows" not in value:
         return f"demo stopped in stage: {value['failed_stage']}"
-    width = max(len(row["name"]) for row in value["rows"])
+    title = f"test pairs ×{SCALE}, crop {value['crop']} px"
+    width = max(len(title), *(len(row["name"]) for row in value["rows"]))
     out = value["out"]
     return "\n".join(
         [
@@ -68,7 +69,7 @@ def render(value: dict[str, Any]) -> str:
             "    gpnas-sr upscale runs/train IN OUT",
             "",
             f"page: {out}/report.html      suite: {out}/suite.json",
-            f"test pairs ×{SCALE}, crop {value['crop']} px   PSNR-RGB   PSNR-Y",
+            f"    {title:{width}}  PSNR-RGB   PSNR-Y",
             *(f"    {row['name']:{width}}  {row['psnr_rgb']:8.3f} {row['psnr_y']:8.3f} dB" for row in value["rows"]),
         ]
     )
@@ -114,9 +115,13 @@ def _summary(out: Path) -> dict[str, Any]:
     write_suite(out / "suite.json", suite)
     ablation = json.loads((out / "ablation" / "ablation.json").read_bytes())
     rows = [{"name": "bicubic", **_metrics(ablation["bicubic"])}]
-    full = [row for row in ablation["rows"] if len(row["levels"]) == 2]
-    rows += [{"name": row["members"][0], **_metrics(row)} for row in full if len(row["members"]) == 1]
-    rows += [{"name": "ensemble", **_metrics(row)} for row in full if len(row["members"]) == len(suite.members)]
+    for levels, words in (([], ", one pass"), (["self_ensemble", "patch_ensemble"], ", flips and patches")):
+        singles = (row for row in ablation["rows"] if len(row["members"]) == 1 and row["levels"] == levels)
+        rows += [{"name": row["members"][0] + words, **_metrics(row)} for row in singles]
+    whole = next(
+        row for row in ablation["rows"] if len(row["members"]) == len(suite.members) and len(row["levels"]) == 2
+    )
+    rows.append({"name": "ensemble, all three levels", **_metrics(whole)})
     return {
         "suite": str(out / "suite.json"),
         "report": str(out / "report.html"),

@@ -97,10 +97,11 @@ def test_the_rows_are_those_of_table_1_and_the_levels(ablation):
     subsets = [[a] for a in ids] + [[ids[0], ids[1]], [ids[0], ids[2]], [ids[1], ids[2]], ids]
     expected = [(subset, both) for subset in subsets]
     expected += [(ids, ["patch_ensemble"]), (ids, ["self_ensemble"]), (ids, [])]
+    expected += [([one], []) for one in ids]
     assert [(row["members"], row["levels"]) for row in ablation["rows"]] == expected
 
 
-@pytest.mark.parametrize("index", range(10))
+@pytest.mark.parametrize("index", range(13))
 def test_every_row_equals_evaluate_of_its_members(folder, ablation, index):
     row = ablation["rows"][index]
     networks, weights, _ = load_suite(folder)
@@ -196,7 +197,7 @@ def test_patterns_that_fit_nothing_are_refused():
 def test_a_level_can_be_off_everywhere(folder, capsys, tmp_path):
     words = ["--data", folder / "pairs", *GEOMETRY, "--include", "b_*", "--examples", "0", "--out", tmp_path]
     value = run(capsys, "ablate", folder, *words, "--no-self-ensemble")
-    assert [row["levels"] for row in value["rows"]] == [["patch_ensemble"]] * 7 + [[]]
+    assert [row["levels"] for row in value["rows"]] == [["patch_ensemble"]] * 7 + [[]] * 4
     reference = run(capsys, "evaluate", folder, *words[:-4], "--no-self-ensemble")
     assert value["rows"][6]["psnr_rgb"] == pytest.approx(reference["psnr_rgb"], abs=1e-9)
     assert all(entry["low"] is None for entry in value["comparisons"])  # one image has no interval
