@@ -19,7 +19,7 @@ from shared.weights import read_arrays
 from weights_convert.case import Case, write_case
 
 Framework = Literal["torch", "paddle"]
-FLOAT64_GATE = 1e-12  # DESIGN section 6
+FLOAT64_GATE = 1e-12  # docs/numerics.md
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
