@@ -59,7 +59,7 @@ def compare(
         if len(suite) > 1:
             found.append(_comparison(whole, max(singles, key=itemgetter(metric)), metric))
         found.extend(_comparison(whole, row, metric) for row in full[1:])
-        if whole["levels"] and len(suite) > 1:
+        if plain and whole["levels"] and len(suite) > 1:
             found.append(_comparison(whole, max(plain, key=itemgetter(metric)), metric))
     return found
 

@@ -42,15 +42,18 @@ def test_the_comparisons_that_are_made():
     both = ["self_ensemble", "patch_ensemble"]
     rows = [row(["a"], both, 1.0, 2.0), row(["b"], both, 2.0, 2.0), row(["a", "b"], both, 3.0, 4.0)]
     rows.append(row(["a", "b"], ["patch_ensemble"], 3.0, 3.0))
+    rows += [row(["a"], [], 0.0, 1.0), row(["b"], [], 1.0, 1.0)]
     found = compare(rows, row([], [], 0.0, 1.0), suite=["a", "b"])
     asked = [(entry["metric"], entry["b"]["members"], entry["b"]["levels"], entry["gain"]) for entry in found]
     assert asked == [
         ("psnr_rgb", [], [], 3.0),
         ("psnr_rgb", ["b"], both, 1.5),  # the best by RGB
         ("psnr_rgb", ["a", "b"], ["patch_ensemble"], 0.5),
+        ("psnr_rgb", ["b"], [], 2.5),  # the best network in one plain pass
         ("psnr_y", [], [], -3.0),
         ("psnr_y", ["a"], both, -2.0),  # the best by Y, which is another
         ("psnr_y", ["a", "b"], ["patch_ensemble"], -0.5),
+        ("psnr_y", ["a"], [], -3.0),
     ]
     assert all(entry["a"] == {"members": ["a", "b"], "levels": both} for entry in found)
     assert {entry["interval"] for entry in found} == {"paired Student t over images"}
