@@ -20,8 +20,8 @@ from shared.errors import GpnasError, OutOfMemoryError, PairError, UsageError, W
 from shared.progress import Progress, track
 from train_torch.ensemble import upscale
 from train_torch.ensemble.models import shares
-from train_torch.ensemble.patches import patch_grid, patch_starts
-from train_torch.ensemble.self_ensemble import TRANSFORMS
+from train_torch.ensemble.patches import patch_starts
+from train_torch.ensemble.pipeline import levels_plan
 from train_torch.evaluate import Levels
 from train_torch.upscale_plan import Job, Plan
 
@@ -174,10 +174,10 @@ def _runs(ensemble: Ensemble, path: Path) -> int:
         width, height = _stored_size(path)
     except (*DAMAGE, Image.DecompressionBombError):
         return 0
-    levels = ensemble.levels
-    grid = patch_grid(height, width, patch=levels.patch, stride=levels.stride) if levels.patch_ensemble else [None]
+    plan = levels_plan(ensemble.scale, **ensemble.levels.arguments())
+    grid = plan.grid(height, width)
     active = sum(share > 0 for share in shares(len(ensemble.members), ensemble.weights))
-    return active * sum(1 for _ in grid) * (len(TRANSFORMS) if levels.self_ensemble else 1)
+    return active * len(grid.tops) * len(grid.lefts) * len(plan.transforms)
 
 
 def _stored_size(path: Path) -> tuple[int, int]:

@@ -1,14 +1,10 @@
 """Level three: the weighted mean of several networks."""
 
 from collections.abc import Sequence
-from functools import reduce
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from shared.errors import UsageError
-from train_torch.ensemble.self_ensemble import Upscaler
 
 
 def shares(count: int, weights: Sequence[float] | None) -> list[float]:
@@ -27,24 +23,6 @@ def shares(count: int, weights: Sequence[float] | None) -> list[float]:
     if values.shape != (count,) or not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
         raise UsageError(f"ensemble weights: got {values.tolist()}, expected {count} numbers >= 0 that are not all 0")
     return [float(value) for value in values / values.sum()]
-
-
-def model_ensemble(networks: Sequence[Upscaler], weights: Sequence[float]) -> Upscaler:
-    """The mean of networks, Σ weight · network(x).
-
-    Args:
-        networks: float64 out.
-        weights: from `shares`. A network of weight 0 is not run.
-
-    Returns:
-        The same kind of function.
-    """
-    terms = [(network, weight) for network, weight in zip(networks, weights, strict=True) if weight > 0]
-
-    def run(x: Tensor) -> Tensor:
-        return reduce(torch.add, (weight * network(x) for network, weight in terms))
-
-    return run
 
 
 def weighted_mean(images: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:

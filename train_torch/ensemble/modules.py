@@ -1,19 +1,82 @@
-"""Torch modules as pure functions of an image: nothing passed in is changed."""
+"""Torch modules as pure functions of image batches: nothing passed in is changed.
 
-from collections.abc import Iterator, Sequence
+Our own networks (they carry their Graph) run as a private copy, rewritten for speed; foreign modules run as they are.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
-from train_torch.ensemble.self_ensemble import Upscaler
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """A member, ready to run.
+
+    Attributes:
+        name: for messages.
+        scale: HR side / LR side, which outputs are checked against.
+        modules: every module that a run may use, for `evaluating`.
+        choose: (height, width) of the input -> the module that runs.
+        device: where the weights are.
+        dtype: of the images it takes.
+        memory_format: of the images it takes.
+    """
+
+    name: str
+    scale: int
+    modules: tuple[nn.Module, ...]
+    choose: Callable[[int, int], nn.Module]
+    device: torch.device
+    dtype: torch.dtype
+    memory_format: torch.memory_format
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Run a batch; the module gets a copy, as some write into their input.
+
+        Args:
+            x: (n, 3, h, w), anywhere, of any floating-point type.
+
+        Returns:
+            (n, 3, scale·h, scale·w) on the network's device.
+
+        Raises:
+            UsageError: the output is no tensor, or has another shape.
+            NonFiniteError: the output holds a NaN or an infinity.
+            OutOfMemoryError: the device has no room.
+        """
+        copy = x.to(self.device, self.dtype, copy=True, memory_format=self.memory_format)
+        output = _call(self.choose(x.shape[2], x.shape[3]), copy, self.name)
+        expected = (x.shape[0], 3, x.shape[2] * self.scale, x.shape[3] * self.scale)
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if not isinstance(output, Tensor) or got != expected:
+            raise UsageError(f"{self.name}: made {got} of {tuple(x.shape)}, expected {expected} at scale {self.scale}")
+        _check_finite(output, self.name)
+        return output
+
+
+def prepare(members: Sequence[nn.Module | Network], scale: int) -> tuple[Network, ...]:
+    """Members as networks; a Network stays what it is, so that a caller with many images prepares once.
+
+    Args:
+        members: (n, 3, h, w) -> (n, 3, scale·h, scale·w), on any device, in any floating-point precision.
+        scale: HR side / LR side.
+    """
+    return tuple(
+        member if isinstance(member, Network) else _foreign(member, scale, f"member {index} of {len(members)}")
+        for index, member in enumerate(members, 1)
+    )
 
 
 @contextmanager
-def evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
+def evaluating(networks: Sequence[Network]) -> Iterator[None]:
     """Evaluation mode without gradients within the block; behind it every submodule is in the mode it was in."""
+    modules = [module for network in networks for module in network.modules]
     modes = [(part, part.training) for module in modules for part in module.modules()]
     try:
         for module in modules:
@@ -25,34 +88,17 @@ def evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
             part.training = training
 
 
-def as_function(member: nn.Module, scale: int, name: str) -> Upscaler:
-    """A module as a function from host to host: it gets a copy, as some write into their input; float64 comes out.
-
-    Args:
-        member: (n, 3, h, w) -> (n, 3, scale·h, scale·w), on any device, in any floating-point precision; in evaluation
-            mode when the function is called.
-        scale: HR side / LR side, which outputs are checked against.
-        name: for messages.
-
-    Raises (the function):
-        UsageError: the output is no tensor, or has another shape.
-        NonFiniteError: the output holds a NaN or an infinity.
-        OutOfMemoryError: the device has no room.
-    """
+def _foreign(member: nn.Module, scale: int, name: str) -> Network:
     device, dtype = _placement(member)
-
-    def run(x: Tensor) -> Tensor:
-        copy = x.to(device, dtype, copy=True, memory_format=torch.contiguous_format)  # what a module may `view`
-        output = _call(member, copy, name)
-        expected = (x.shape[0], 3, x.shape[2] * scale, x.shape[3] * scale)
-        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        if not isinstance(output, Tensor) or got != expected:
-            raise UsageError(f"{name}: made {got} of {tuple(x.shape)}, expected {expected} at scale {scale}")
-        sr = output.to("cpu", torch.float64)
-        _check_finite(sr, name)
-        return sr
-
-    return run
+    return Network(
+        name=name,
+        scale=scale,
+        modules=(member,),
+        choose=lambda height, width: member,
+        device=device,
+        dtype=dtype,
+        memory_format=torch.contiguous_format,  # what a module may `view`
+    )
 
 
 def _placement(member: nn.Module) -> tuple[torch.device, torch.dtype]:
@@ -70,15 +116,17 @@ def _call(member: nn.Module, x: Tensor, name: str) -> object:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise OutOfMemoryError(
-            f"{name}: no memory for an image of {x.shape[3]}x{x.shape[2]} px: {error}; "
+            f"{name}: no memory for {x.shape[0]} x {x.shape[3]}x{x.shape[2]} px: {error}; "
             "upscale by patches, by smaller ones, or cut it into parts"
         ) from None
 
 
 def _check_finite(sr: Tensor, name: str) -> None:
-    finite = torch.isfinite(sr)
-    if not finite.all():
+    if torch.isfinite(sr.sum()):  # one pass without a copy: a NaN or an infinity stays one in the sum
+        return
+    count = int((~torch.isfinite(sr)).sum())
+    if count:
         raise NonFiniteError(
-            f"{name}: its output holds {int((~finite).sum())} numbers that are not finite; "
+            f"{name}: its output holds {count} numbers that are not finite; "
             "its training has diverged, or its weights file is damaged: leave it out, or train it again"
         )

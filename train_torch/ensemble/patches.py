@@ -1,30 +1,25 @@
-"""Level two: overlapping patches, blended by the distance to each patch's centre.
+"""Level two: overlapping patches, blended by a window that falls towards each patch's border.
 
 The blend is a partition of unity: at every output pixel the weights of the patches that cover it sum to one, so a network that
-gives the same pixel in every patch gives that pixel.
+gives the same pixel in every patch gives that pixel. The patches form a grid, so the sum of their windows follows from the
+distances to the neighbours alone; no image of weights is kept.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby, zip_longest
-from operator import attrgetter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from shared.errors import UsageError
-from train_torch.ensemble.self_ensemble import Upscaler
 
+Window = Literal["centre", "ramp"]
+Weights = NDArray[np.float32]
 
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A rectangle of the LR image, px."""
-
-    top: int
-    left: int
-    height: int
-    width: int
+LEAST_WEIGHT = 1e-6  # of a window's border: it counts for nothing beside a neighbour, and alone it divides out
+KEPT = 16  # windows of a grid that differ: 9 inside, a few more where the last patches crowd
 
 
 def patch_starts(size: int, patch: int, stride: int) -> list[int]:
@@ -49,15 +44,8 @@ def patch_starts(size: int, patch: int, stride: int) -> list[int]:
     return [*range(0, size - patch, stride), size - patch]
 
 
-def patch_grid(height: int, width: int, *, patch: int, stride: int) -> Iterator[Patch]:
-    """The patches that cover an image, row by row; all of one size, that of the image where it is smaller."""
-    for top in patch_starts(height, patch, stride):
-        for left in patch_starts(width, patch, stride):
-            yield Patch(top, left, min(patch, height), min(patch, width))
-
-
-def patch_weights(height: int, width: int) -> np.ndarray:
-    """Blending weight of each output pixel of a patch: falls with the distance to the patch centre.
+def centre_window(height: int, width: int) -> NDArray[np.float64]:
+    """The paper's blending weight: falls with the distance to the patch centre.
 
     w = 1 - d / (d_max + 1), d the Euclidean distance to the centre, d_max the corner's   (paper 4.3 gives none; ours)
 
@@ -66,10 +54,10 @@ def patch_weights(height: int, width: int) -> np.ndarray:
         width: HR px, >= 1.
 
     Returns:
-        float64 (height, width), in (0, 1], unchanged by flips. Not normalised: `blend` divides by the sum over patches.
+        float64 (height, width), in (0, 1], unchanged by flips. Not normalised: `blending_weights` divides by the sum.
 
     Example:
-        >>> patch_weights(1, 3).round(3).tolist()
+        >>> centre_window(1, 3).round(3).tolist()
         [[0.5, 1.0, 0.5]]
     """
     rows = np.arange(height) - (height - 1) / 2
@@ -78,51 +66,61 @@ def patch_weights(height: int, width: int) -> np.ndarray:
     return np.asarray(1 - distance / (distance.max() + 1))
 
 
-def patch_ensemble(network: Upscaler, *, scale: int, patch: int, stride: int) -> Upscaler:
-    """The network, run patch by patch and blended; sums are kept in float64 on the CPU.
+def ramp_window(height: int, width: int, overlap: int) -> NDArray[np.float64]:
+    """One inside; towards the border it is silent for a quarter of the overlap, then rises linearly over a half of it.
+
+    The silent quarter leaves out the pixels next to a cut, which saw zeros instead of the neighbour.
 
     Args:
-        network: (n, 3, h, w) -> (n, 3, scale·h, scale·w).
-        scale: HR side / LR side.
-        patch: LR px.
-        stride: LR px.
+        height: HR px, >= 1.
+        width: HR px, >= 1.
+        overlap: HR px shared with the next patch of a regular grid.
 
     Returns:
-        The same kind of function; its result is float64 on the CPU.
+        float64 (height, width), in [LEAST_WEIGHT², 1], unchanged by flips.
+    """
+    return np.asarray(np.outer(_ramp(height, overlap), _ramp(width, overlap)))
+
+
+def _ramp(size: int, overlap: int) -> NDArray[np.float64]:
+    distance = np.minimum(np.arange(size), np.arange(size)[::-1]) + 0.5
+    silent = overlap / 4
+    return np.clip((distance - silent) / max(overlap - 2 * silent, 1), LEAST_WEIGHT, 1)
+
+
+def blending_weights(window: NDArray[np.float64], tops: Sequence[int], lefts: Sequence[int]) -> Callable[..., Weights]:
+    """Weights of a grid of patches that have one window, as a function of a patch's place in the grid.
+
+    Args:
+        window: (height, width), > 0.
+        tops: HR px, first rows of the patches; each two that follow each other overlap or touch.
+        lefts: the same for columns.
+
+    Returns:
+        (index of top, index of left) -> float32 (height, width); at each pixel those of all patches sum to one.
     """
 
-    def run(x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
-        result = torch.empty(n, 3, height * scale, width * scale, dtype=torch.float64)
-        filled = 0
-        for band in _bands(network, x, scale=scale, patch=patch, stride=stride):
-            result[:, :, filled : filled + band.shape[2]] = band
-            filled += band.shape[2]
-        assert filled == result.shape[2]
-        return result
+    @lru_cache(maxsize=KEPT)
+    def normalised(down: tuple[int, ...], right: tuple[int, ...]) -> Weights:
+        total = np.zeros_like(window)
+        for y, x in product(down, right):
+            here, there = _overlap(window.shape, y, x)
+            total[here] += window[there]
+        return (window / total).astype(np.float32)
 
-    return run
+    def weights(row: int, column: int) -> Weights:
+        return normalised(_neighbours(tops, row, window.shape[0]), _neighbours(lefts, column, window.shape[1]))
 
-
-def _bands(network: Upscaler, x: Tensor, *, scale: int, patch: int, stride: int) -> Iterator[Tensor]:
-    """Rows of the result, top to bottom, each as soon as no later patch touches it: sums are as high as one patch."""
-    grid = patch_grid(*x.shape[2:], patch=patch, stride=stride)
-    rows = [list(row) for _, row in groupby(grid, key=attrgetter("top"))]
-    height, width = rows[0][0].height * scale, rows[0][0].width * scale
-    weights = torch.from_numpy(patch_weights(height, width))
-    total = torch.zeros(x.shape[0], 3, height, x.shape[3] * scale, dtype=torch.float64)
-    weight_sum = torch.zeros(height, x.shape[3] * scale, dtype=torch.float64)
-    for row, following in zip_longest(rows, rows[1:]):
-        for p in row:
-            sr = network(x[:, :, p.top : p.top + p.height, p.left : p.left + p.width].contiguous())
-            columns = slice(p.left * scale, p.left * scale + width)
-            total[..., columns] += weights * sr.to("cpu", torch.float64)
-            weight_sum[:, columns] += weights
-        done = height if following is None else (following[0].top - row[0].top) * scale
-        yield total[..., :done, :] / weight_sum[:done]
-        total, weight_sum = _without(total, done), _without(weight_sum, done)
+    return weights
 
 
-def _without(sums: Tensor, rows: int) -> Tensor:
-    """The sums less their first rows, and as many rows of zeros behind."""
-    return torch.cat([sums[..., rows:, :], torch.zeros_like(sums[..., :rows, :])], dim=-2)
+def _neighbours(starts: Sequence[int], index: int, size: int) -> tuple[int, ...]:
+    """Distances to the patches that share a pixel, its own 0 among them."""
+    return tuple(start - starts[index] for start in starts if abs(start - starts[index]) < size)
+
+
+def _overlap(shape: tuple[int, ...], y: int, x: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a patch is covered by one that lies (y, x) px further, in the coordinates of both."""
+    here = tuple(slice(max(d, 0), size + min(d, 0)) for d, size in zip((y, x), shape, strict=True))
+    there = tuple(slice(max(-d, 0), size + min(-d, 0)) for d, size in zip((y, x), shape, strict=True))
+    return (here[0], here[1]), (there[0], there[1])

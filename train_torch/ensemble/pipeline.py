@@ -1,35 +1,34 @@
-"""The three levels together: patches of the mean over networks of the mean over flips and transposes.
+"""The three levels together: the mean over members of patches of the mean over flips and transposes."""
 
-The levels are linear, so their order changes rounding only; in this one, sums but the result's are as small as a patch.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from shared.errors import UsageError
-from train_torch.ensemble.models import model_ensemble, shares
-from train_torch.ensemble.modules import as_function, evaluating
-from train_torch.ensemble.patches import patch_ensemble as in_patches
-from train_torch.ensemble.self_ensemble import self_ensemble as eightfold
+from train_torch.ensemble.engine import Image, Lr, member_bands
+from train_torch.ensemble.models import shares, weighted_mean
+from train_torch.ensemble.modules import Network
+from train_torch.ensemble.plan import PATCH, STRIDE, Plan
+from train_torch.ensemble.presets import preset
+from train_torch.ensemble.self_ensemble import transforms
 
-PATCH, STRIDE = 120, 60  # LR px (paper 4.3)
-RANGE_SLACK = 1e-6  # as shared.metrics: what float32 resizing of a white area may overshoot
+Member = nn.Module | Network
+Fusion = Callable[[Image], NDArray[np.floating]]  # (members, rows, w, 3) -> (rows, w, 3)
 
 
 def upscale(
-    members: Sequence[nn.Module],
-    lr: np.ndarray,
+    members: Sequence[Member],
+    lr: Lr,
     scale: int = 4,
     weights: Sequence[float] | None = None,
     patch: int = PATCH,
     stride: int = STRIDE,
     self_ensemble: bool = True,
     patch_ensemble: bool = True,
-) -> np.ndarray:
+    quality: str | None = None,
+) -> Image:
     """Super-resolve one image with the three-level ensemble (paper 4.3). Nothing passed in is changed.
 
     Args:
@@ -42,65 +41,74 @@ def upscale(
         stride: LR px.
         self_ensemble: average over the eight flips and transposes.
         patch_ensemble: blend overlapping patches; else the whole image goes through at once.
+        quality: "paper", "balanced" or "fast": a preset, in the place of the four before it.
 
     Returns:
         float32 (scale·h, scale·w, 3), not clipped: a mean of clipped images would be biased at the ends.
 
     Raises:
-        UsageError: wrong shape, dtype, range, scale, patch or weights.
+        UsageError: wrong shape, dtype, range, scale, patch, weights or preset.
         NonFiniteError: a member's output holds a NaN or an infinity.
         OutOfMemoryError: a member's device has no room for a pass.
     """
-    switches = _Switches(patch=patch, stride=stride, self_ensemble=self_ensemble, patch_ensemble=patch_ensemble)
-    return np.ascontiguousarray(_run(members, weights, lr, scale, switches), dtype=np.float32)
+    plan = (
+        preset(quality, scale)
+        if quality is not None
+        else levels_plan(scale, patch=patch, stride=stride, self_ensemble=self_ensemble, patch_ensemble=patch_ensemble)
+    )
+    return np.concatenate(list(upscale_bands(members, lr, plan, weights=weights)))
 
 
 def upscale_one(
-    member: nn.Module,
-    lr: np.ndarray,
+    member: Member,
+    lr: Lr,
     scale: int,
     *,
     patch: int = PATCH,
     stride: int = STRIDE,
     self_ensemble: bool = True,
     patch_ensemble: bool = True,
-) -> np.ndarray:
-    """One member's part of `upscale`: float64 (scale·h, scale·w, 3), not clipped."""
-    switches = _Switches(patch=patch, stride=stride, self_ensemble=self_ensemble, patch_ensemble=patch_ensemble)
-    return _run([member], None, lr, scale, switches)
+) -> Image:
+    """One member's part of `upscale`: float32 (scale·h, scale·w, 3), not clipped."""
+    return upscale([member], lr, scale, None, patch, stride, self_ensemble, patch_ensemble)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Switches:
-    patch: int
-    stride: int
-    self_ensemble: bool
-    patch_ensemble: bool
+def upscale_bands(
+    members: Sequence[Member],
+    lr: Lr,
+    plan: Plan,
+    *,
+    weights: Sequence[float] | None = None,
+    fusion: Fusion | None = None,
+    advance: Callable[[int], None] = lambda pixels: None,
+) -> Iterator[Image]:
+    """The fused image in bands of rows, top to bottom, in memory that does not grow with the height of the image.
+
+    Args:
+        members: as in `upscale`, or `prepare`d ones.
+        lr: (h, w, 3) float32 in [0, 1], or uint8, uint16 of full range.
+        plan: what is computed; `presets.preset(name, scale)` makes the named ones.
+        weights: the members' weights in the mean, >= 0; None: equal. A member of weight 0 is not run.
+        fusion: another way to fuse than the mean; all members are run.
+        advance: told the LR px computed by one member whenever some are done.
+
+    Yields:
+        float32 (rows, scale·w, 3), not clipped.
+    """
+    running, fuse = list(members), fusion
+    if fuse is None:
+        values = shares(len(members), weights)
+        running = [member for member, share in zip(members, values, strict=True) if share > 0]
+        fuse = _mean([share for share in values if share > 0])
+    for band in member_bands(running, lr, plan, advance=advance):
+        yield np.ascontiguousarray(fuse(band), dtype=np.float32)
 
 
-def _run(
-    members: Sequence[nn.Module], weights: Sequence[float] | None, lr: np.ndarray, scale: int, switches: _Switches
-) -> np.ndarray:
-    """The composition: float64 (scale·h, scale·w, 3)."""
-    _check(lr)
-    count = len(members)
-    networks = [as_function(m, scale, f"member {index} of {count}") for index, m in enumerate(members, 1)]
-    if switches.self_ensemble:
-        networks = [eightfold(network) for network in networks]
-    network = model_ensemble(networks, shares(count, weights))
-    if switches.patch_ensemble:
-        network = in_patches(network, scale=scale, patch=switches.patch, stride=switches.stride)
-    with evaluating(members):
-        sr = network(torch.from_numpy(lr.transpose(2, 0, 1)[None].copy()))
-    return sr[0].permute(1, 2, 0).numpy()
+def levels_plan(scale: int, *, patch: int, stride: int, self_ensemble: bool, patch_ensemble: bool) -> Plan:
+    """The plan of the paper's levels, each on or off."""
+    plan = Plan(scale=scale, transforms=transforms(8 if self_ensemble else 1))
+    return replace(plan, patch=patch, stride=stride) if patch_ensemble else replace(plan, patch=None)
 
 
-def _check(lr: np.ndarray) -> None:
-    if lr.ndim != 3 or lr.shape[2] != 3 or min(lr.shape) < 1 or lr.dtype != np.float32:
-        raise UsageError(f"LR image: got {lr.dtype} {lr.shape}, expected float32 (h, w, 3) in [0, 1]")
-    low, high = float(lr.min()), float(lr.max())
-    if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):  # NaN fails as well
-        raise UsageError(
-            f"LR image: got values from {low:.6g} to {high:.6g}, expected finite numbers in [0, 1]; "
-            "divide by the white level, or clip"
-        )
+def _mean(values: Sequence[float]) -> Fusion:
+    return lambda band: weighted_mean(list(band), values)

@@ -1,12 +1,11 @@
-"""Level one: the eight flips and transposes of an image, and the mean of what a network makes of them."""
+"""Level one: the flips and transposes of an image, whose results are averaged."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Upscaler = Callable[[Tensor], Tensor]  # (n, 3, h, w) -> (n, 3, s·h, s·w)
+from shared.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,39 +18,29 @@ class Transform:
 
     def apply(self, x: Tensor) -> Tensor:
         """The transformed images, (n, c, h, w) -> (n, c, h, w) or (n, c, w, h)."""
-        dims = [dim for dim, flip in ((2, self.flip_vertical), (3, self.flip_horizontal)) if flip]
-        x = torch.flip(x, dims) if dims else x
+        x = torch.flip(x, dims) if (dims := self._flipped()) else x
         return x.transpose(2, 3) if self.transpose else x
 
     def invert(self, x: Tensor) -> Tensor:
         """Undo `apply`."""
         x = x.transpose(2, 3) if self.transpose else x
-        dims = [dim for dim, flip in ((2, self.flip_vertical), (3, self.flip_horizontal)) if flip]
-        return torch.flip(x, dims) if dims else x
+        return torch.flip(x, dims) if (dims := self._flipped()) else x
+
+    def _flipped(self) -> list[int]:
+        return [dim for dim, flip in ((2, self.flip_vertical), (3, self.flip_horizontal)) if flip]
 
 
 TRANSFORMS = tuple(Transform(v, h, t) for t in (False, True) for v in (False, True) for h in (False, True))
+ROTATIONS = tuple(t for t in TRANSFORMS if (t.flip_vertical ^ t.flip_horizontal) == t.transpose)
 
 
-def self_ensemble(network: Upscaler) -> Upscaler:
-    """The network, averaged over the eight transforms (paper 4.3, ×8).
+def transforms(count: int) -> tuple[Transform, ...]:
+    """The transforms of an average over 8 (paper 4.3), 4 (the quarter turns: both axes, all directions) or 1.
 
-    The sum is kept in float64 on the CPU: there eight float32 images add up without rounding.
-
-    Returns:
-        The same kind of function; its result is float64 on the CPU.
-
-    Example:
-        >>> upscale = self_ensemble(torch.nn.Upsample(scale_factor=2))
-        >>> upscale(torch.zeros(1, 3, 4, 5)).shape
-        torch.Size([1, 3, 8, 10])
+    Raises:
+        UsageError: another count.
     """
-
-    def run(x: Tensor) -> Tensor:
-        images = (t.invert(network(t.apply(x).contiguous())) for t in TRANSFORMS)
-        total = next(images).to("cpu", torch.float64, copy=True)
-        for image in images:
-            total += image.to("cpu", torch.float64)
-        return total / len(TRANSFORMS)
-
-    return run
+    known = {8: TRANSFORMS, 4: ROTATIONS, 1: TRANSFORMS[:1]}
+    if count not in known:
+        raise UsageError(f"transforms: got {count}, expected 8 (flips and turns), 4 (quarter turns) or 1 (none)")
+    return known[count]

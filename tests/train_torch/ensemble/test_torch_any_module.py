@@ -102,7 +102,8 @@ def network(family, scale=2, seed=0):
 @pytest.mark.parametrize("module", [Viewing, Caching, Vandal], ids=lambda module: module.__name__)
 def test_modules_with_habits_work(module, switches):
     lr = image(9, 13)
-    assert np.array_equal(upscale([module()], lr, scale=2, patch=8, stride=4, **switches), enlarged(lr))
+    sr = upscale([module()], lr, scale=2, patch=8, stride=4, **switches)
+    assert np.abs(sr - enlarged(lr)).max() <= 3e-7
 
 
 def test_a_module_that_kept_a_tensor_can_be_trained_afterwards():

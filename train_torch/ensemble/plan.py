@@ -1,0 +1,89 @@
+"""What is computed for an image, and with how much memory: patches, transforms, precision; batch and budget.
+
+The first group decides the result. The second changes nothing beyond rounding.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import UsageError
+from train_torch.ensemble.patches import Window, centre_window, patch_starts, ramp_window
+from train_torch.ensemble.self_ensemble import TRANSFORMS, Transform
+
+Precision = Literal["float32", "bfloat16"]
+
+PATCH, STRIDE = 120, 60  # LR px (paper 4.3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How an image goes through the members; the defaults are the paper's scheme (section 4.3).
+
+    Attributes:
+        scale: HR side / LR side.
+        patch: LR px, side of the patches; None: the whole image at once.
+        stride: LR px from one patch to the next, 1 <= stride <= patch.
+        transforms: flips and turns whose results are averaged.
+        window: how patches are blended: "centre" by the distance to the centre, "ramp" over the overlap alone.
+        precision: of the layers before the last; "bfloat16" pays on hardware that has it.
+        batch: images in one run of a network; None: 1 on a CPU, where more do not pay, else what fits in the memory.
+        memory: bytes that the process may hold at its peak; None: no limit.
+    """
+
+    scale: int
+    patch: int | None = PATCH
+    stride: int = STRIDE
+    transforms: tuple[Transform, ...] = TRANSFORMS
+    window: Window = "centre"
+    precision: Precision = "float32"
+    batch: int | None = None
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run: UsageError."""
+        if self.patch is not None:
+            patch_starts(1, self.patch, self.stride)
+        if self.scale < 1 or (self.batch is not None and self.batch < 1) or not self.transforms:
+            raise UsageError(
+                f"scale {self.scale}, batch {self.batch}, {len(self.transforms)} transforms: expected each at least 1"
+            )
+
+    def grid(self, height: int, width: int) -> "Grid":
+        """The patches of an image of height x width LR px."""
+        patch = max(height, width) if self.patch is None else self.patch
+        stride = patch if self.patch is None else self.stride
+        return Grid(
+            tops=tuple(patch_starts(height, patch, stride)),
+            lefts=tuple(patch_starts(width, patch, stride)),
+            height=min(patch, height),
+            width=min(patch, width),
+        )
+
+    def pixels(self, height: int, width: int) -> int:
+        """LR px that each member computes for an image of height x width LR px."""
+        grid = self.grid(height, width)
+        return len(grid.tops) * len(grid.lefts) * grid.height * grid.width * len(self.transforms)
+
+    def blending_window(self, grid: "Grid") -> NDArray[np.float64]:
+        """Weight of each HR px of a patch, not normalised."""
+        size = grid.height * self.scale, grid.width * self.scale
+        if self.patch is None or self.window == "centre":
+            return centre_window(*size)
+        return ramp_window(*size, overlap=(self.patch - self.stride) * self.scale)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """Patches of one size on a product grid, LR px."""
+
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
+    height: int
+    width: int
+
+    def transposed(self) -> "Grid":
+        """The grid of the transposed image."""
+        return Grid(tops=self.lefts, lefts=self.tops, height=self.width, width=self.height)
