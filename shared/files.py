@@ -1,27 +1,72 @@
 """Crash-safe files: a reader sees the old content or the new one, never half of it."""
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from shared.errors import UsageError
+
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # as `replacing` names them
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`: temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the block ends, and vanishes if the block raises.
+
+    As `write_bytes`, for what is written piece by piece. The file can be read and sought in. Until then it is
+    `.NAME.xxxxxxxx.tmp` beside `path`, locked as long as its process lives (see `remove_strays`).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        with os.fdopen(descriptor, "w+b") as file:
+            with suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        publish(Path(temporary), path)
+            publish(Path(temporary), path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def remove_strays(paths: Iterable[Path]) -> list[Path]:
+    """Remove the temporary files of killed writers of `paths`, and tell which. Those of living writers stay: they are locked."""
+    names: dict[Path, set[str]] = defaultdict(set)
+    for path in paths:
+        names[path.parent].add(path.name)
+    strays = [
+        entry
+        for folder in names
+        if folder.is_dir()
+        for entry in sorted(folder.iterdir())
+        if (match := TEMPORARY.fullmatch(entry.name)) and match["name"] in names[folder]
+    ]
+    return [stray for stray in strays if _remove_unlocked(stray)]
+
+
+def _remove_unlocked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except OSError:  # in use, gone by now, another user's, or no locks here
+        return False
+    return True
 
 
 def publish(temporary: Path, path: Path) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shared.data.images import quantise, to_float, write_image
+from shared.data.images import quantise, to_float
 from shared.data.source import Pair, PairSource
+from shared.data.stream import write_image
 from shared.files import read_json, sha256_file, write_json
 from shared.progress import track
 from shared.spec import software

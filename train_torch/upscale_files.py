@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shared.data.decode import DAMAGE
-from shared.data.images import Bits, ImageFile, check_writable, read_image, to_float, write_image
+from shared.data.images import Bits, ImageFile, read_image, to_float
+from shared.data.stream import check_writable, write_image
 from shared.errors import GpnasError, OutOfMemoryError, PairError, UsageError, WorkError
 from shared.progress import Progress, track
 from train_torch.ensemble import upscale
@@ -124,12 +125,8 @@ def _read(path: Path) -> ImageFile:
 
 def _check_fits(target: Path, image: ImageFile, bits: Bits, scale: int) -> None:
     """What `write_image` would refuse, before the networks run."""
-    held = check_writable(target, bits=bits, like=image)
-    height, width = image.pixels.shape[0] * scale, image.pixels.shape[1] * scale
-    if max(height, width) > held.side:
-        raise UsageError(
-            f"{image.path}: would become {width}x{height}; {held.name} holds {held.side} a side: name an output .png or .tif"
-        )
+    height, width = image.pixels.shape[:2]
+    check_writable(target, height * scale, width * scale, bits=bits, like=image)
 
 
 def _write(target: Path, sr: np.ndarray, bits: Bits, image: ImageFile) -> None:

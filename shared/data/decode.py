@@ -91,7 +91,7 @@ def _decode_with_pillow(name: str, data: bytes) -> Decoded:
             mode = MODES[image.mode]
         else:
             raise PairError(f"{name}: colour mode {image.mode}; expected grey or RGB: convert it to sRGB")
-        samples = np.asarray(image.convert(mode))
+        samples = np.asarray(image if image.mode == mode else image.convert(mode))
         exif = None if image.format == "TIFF" else image.info.get("exif")
         icc = image.info.get("icc_profile")
     return _upright(samples, icc, exif)  # of a TIFF Pillow has applied the orientation

@@ -1,74 +1,84 @@
-"""Samples -> bytes of an image file, for each format that is written."""
+"""The formats of image files that are written: what each holds, and its encoder."""
 
-import io
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
 from shared.data.exif import PREFIX
-from shared.data.png import encode_png
+from shared.data.layout import Layout
+from shared.data.png import PngEncoder
+from shared.data.tiff import TiffEncoder
 
 JPEG_QUALITY = 95  # ours, with full-resolution chroma: the artefacts must be the network's, not the file's
 
 
+class Encoder(Protocol):
+    """Writes one image into a file, top to bottom."""
+
+    def write(self, samples: NDArray[Any]) -> None:
+        """The next rows, (r, w, c) uint8 or uint16; may be kept no longer than the call."""
+
+    def finish(self) -> None:
+        """After the last row."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """A file format and its limits; `encode(samples (h, w, c), icc, exif)` gives the file."""
+    """A file format and its limits.
+
+    Attributes:
+        name: as in messages.
+        bits: depths it holds.
+        alpha: holds an alpha channel.
+        side: most px a side.
+        pixel_bytes: memory of the encoder for each pixel of the image; 0 if it needs a few rows only.
+        encoder: makes the encoder of an image, given a new file and what it is told before the first row.
+    """
 
     name: str
     bits: tuple[int, ...]
     alpha: bool
     side: int
-    encode: Callable[[NDArray[Any], bytes | None, bytes | None], bytes]
+    pixel_bytes: int
+    encoder: Callable[[BinaryIO, Layout], Encoder]
 
 
-def _png(samples: NDArray[Any], icc: bytes | None, exif: bytes | None) -> bytes:
-    return encode_png(samples, icc=icc, exif=exif.removeprefix(PREFIX) if exif else None)
+class _Whole:
+    """Collects an image, and leaves it to Pillow at the end."""
+
+    def __init__(self, file: BinaryIO, layout: Layout, kind: str, options: dict[str, Any]) -> None:
+        self.file, self.layout, self.kind, self.options = file, layout, kind, options
+        self.samples = np.empty((layout.height, layout.width, layout.channels), np.uint8)
+        self.filled = 0
+
+    def write(self, samples: NDArray[Any]) -> None:
+        self.samples[self.filled : self.filled + len(samples)] = samples
+        self.filled += len(samples)
+
+    def finish(self) -> None:
+        image = Image.fromarray(self.samples[..., 0] if self.layout.channels == 1 else self.samples)
+        options = dict(self.options)
+        options |= {"icc_profile": self.layout.icc} if self.layout.icc else {}
+        options |= {"exif": PREFIX + self.layout.exif} if self.layout.exif else {}
+        image.save(self.file, self.kind, **options)
 
 
-def _tiff(samples: NDArray[Any], icc: bytes | None, exif: bytes | None) -> bytes:
-    """Deflate with horizontal differences. EXIF is left out: in TIFF it is a directory of its own, not a block."""
-    file = io.BytesIO()
-    channels = samples.shape[2]
-    tifffile.imwrite(
-        file,
-        samples[..., 0] if channels == 1 else samples,
-        photometric="rgb" if channels > 2 else "minisblack",
-        planarconfig="contig" if channels > 1 else None,
-        extrasamples=["unassalpha"] if channels % 2 == 0 else None,
-        compression="zlib",
-        predictor=True,
-        iccprofile=icc,
-        metadata=None,
-    )
-    return file.getvalue()
+def _jpeg(file: BinaryIO, layout: Layout) -> Encoder:
+    return _Whole(file, layout, "JPEG", {"quality": JPEG_QUALITY, "subsampling": 0})
 
 
-def _jpeg(samples: NDArray[Any], icc: bytes | None, exif: bytes | None) -> bytes:
-    return _pillow(samples, "JPEG", icc, exif, quality=JPEG_QUALITY, subsampling=0)
-
-
-def _webp(samples: NDArray[Any], icc: bytes | None, exif: bytes | None) -> bytes:
+def _webp(file: BinaryIO, layout: Layout) -> Encoder:
     """Lossless. The format has no grey, so a grey image loses its (grey) profile."""
-    return _pillow(samples, "WEBP", icc if samples.shape[2] > 2 else None, exif, lossless=True, exact=True)
+    kept = layout if layout.channels > 2 else replace(layout, icc=None)
+    return _Whole(file, kept, "WEBP", {"lossless": True, "exact": True})
 
 
-def _pillow(samples: NDArray[Any], kind: str, icc: bytes | None, exif: bytes | None, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image = Image.fromarray(np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples))
-    options |= {"icc_profile": icc} if icc else {}
-    options |= {"exif": PREFIX + exif.removeprefix(PREFIX)} if exif else {}
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-PNG = Format(name="PNG", bits=(8, 16), alpha=True, side=2**31 - 1, encode=_png)
-TIFF = Format(name="TIFF", bits=(8, 16), alpha=True, side=2**31 - 1, encode=_tiff)
-JPEG = Format(name="JPEG", bits=(8,), alpha=False, side=65500, encode=_jpeg)
-WEBP = Format(name="WebP", bits=(8,), alpha=True, side=16383, encode=_webp)
+PNG = Format(name="PNG", bits=(8, 16), alpha=True, side=2**31 - 1, pixel_bytes=0, encoder=PngEncoder)
+TIFF = Format(name="TIFF", bits=(8, 16), alpha=True, side=2**31 - 1, pixel_bytes=0, encoder=TiffEncoder)
+JPEG = Format(name="JPEG", bits=(8,), alpha=False, side=65500, pixel_bytes=10, encoder=_jpeg)
+WEBP = Format(name="WebP", bits=(8,), alpha=True, side=16383, pixel_bytes=32, encoder=_webp)
 FORMATS = {".png": PNG, ".tif": TIFF, ".tiff": TIFF, ".jpg": JPEG, ".jpeg": JPEG, ".webp": WEBP}

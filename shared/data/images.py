@@ -1,24 +1,18 @@
-"""Image files as values: read upright at the depth the file states, written back with what belongs to them."""
+"""Image files as values, read upright at the depth the file states (`stream.py` writes them); depth and rounding."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.decode import decode
-from shared.data.encode import FORMATS, Format
+from shared.data.layout import Bits as Bits
 from shared.errors import NonFiniteError, PairError, UsageError
-from shared.files import write_bytes
-from shared.resize import resize, to_unit
+from shared.resize import to_unit
 
-Bits = Literal[8, 16]
-
-MIN_SIDE = 2  # a single row or column has no direction to interpolate along
 DTYPES: dict[int, type[np.unsignedinteger[Any]]] = {8: np.uint8, 16: np.uint16}
-GREY = np.array([0.299, 0.587, 0.114])  # Rec. ITU-R BT.601 luma, full range; of equal channels it is their value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +48,7 @@ def read_image(path: Path) -> ImageFile:
     [0, 1], which is rounded to 16 bits).
 
     Raises:
-        PairError: a missing, empty, truncated or damaged file, another format, CMYK, several pages, NaN, or fewer than
-            2 pixels a side.
+        PairError: a missing, empty, truncated or damaged file, another format, CMYK, several pages, or NaN.
     """
     try:
         data = path.read_bytes()
@@ -63,10 +56,13 @@ def read_image(path: Path) -> ImageFile:
         raise PairError(f"{path}: no such file; expected an image") from None
     except IsADirectoryError:
         raise PairError(f"{path}: this is a folder; expected an image file") from None
+    return parse_image(path, data)
+
+
+def parse_image(path: Path, data: bytes) -> ImageFile:
+    """As `read_image`, of the bytes of a file; `path` is for messages."""
     decoded = decode(str(path), data)
-    height, width, channels = decoded.samples.shape
-    if min(height, width) < MIN_SIDE:
-        raise PairError(f"{path}: {width}x{height} pixels; expected at least {MIN_SIDE} a side: leave it out")
+    channels = decoded.samples.shape[2]
     colours = decoded.samples[..., : channels - 1] if channels % 2 == 0 else decoded.samples
     return ImageFile(
         path=path,
@@ -82,8 +78,9 @@ def to_float(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """uint8 or uint16 of any shape -> float32 in [0, 1], by division by 255 or 65535."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UsageError(f"pixels of {pixels.dtype}; expected uint8 or uint16")
-    peak = np.float32(np.iinfo(pixels.dtype).max)
-    return pixels.astype(np.float32) / peak
+    values = pixels.astype(np.float32)
+    values /= np.float32(np.iinfo(pixels.dtype).max)  # in place: of a large frame a second copy counts
+    return values
 
 
 def quantise(image: NDArray[Any], bits: Bits = 8) -> NDArray[Any]:
@@ -109,66 +106,3 @@ def quantise(image: NDArray[Any], bits: Bits = 8) -> NDArray[Any]:
         )
     peak = np.iinfo(DTYPES[bits]).max
     return np.floor(np.clip(values, 0, 1) * peak + 0.5).astype(DTYPES[bits])
-
-
-def write_image(path: Path, pixels: NDArray[Any], *, bits: Bits, like: ImageFile | None = None) -> None:
-    """Write an image file, whole or not at all; its format follows the suffix of `path`.
-
-    PNG and TIFF hold everything (TIFF no EXIF), WebP is lossless at 8 bits, JPEG is of quality 95 at full chroma.
-
-    Args:
-        path: .png, .tif, .tiff, .jpg, .jpeg or .webp; missing folders are made.
-        pixels: (h, w, 3); floats, nominally in [0, 1] (clipped, rounded half up), or uint8 or uint16.
-        bits: 8 or 16.
-        like: the image this one was made from. Its greyness, profile and EXIF are kept, and so is its alpha, enlarged
-            by bicubic to the size of `pixels`.
-
-    Raises:
-        UsageError: what `check_writable` finds, pixels of another shape, a size that is no multiple of `like`'s.
-        NonFiniteError: NaN or infinity in the pixels.
-    """
-    target = check_writable(path, bits=bits, like=like)
-    if pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise UsageError(f"pixels of shape {pixels.shape}; expected (height, width, 3)")
-    height, width = pixels.shape[:2]
-    if max(height, width) > target.side:
-        raise UsageError(
-            f"{path}: {width}x{height} pixels; {target.name} holds {target.side} a side: write PNG or TIFF"
-        )
-    colours = quantise(_grey(pixels) if like and like.grey else pixels, bits)
-    samples = [colours] if like is None or like.alpha is None else [colours, _alpha(like.alpha, (height, width), bits)]
-    data = target.encode(np.concatenate(samples, axis=2), like.icc if like else None, like.exif if like else None)
-    write_bytes(path, data)
-
-
-def check_writable(path: Path, *, bits: int, like: ImageFile | None = None) -> Format:
-    """The format of `path`, after checking that it can hold such an image: ask before long work, not after it.
-
-    Raises:
-        UsageError: an unknown suffix, another depth than 8 or 16, or a depth or alpha channel that the format lacks.
-    """
-    target = FORMATS.get(path.suffix.lower())
-    if target is None:
-        raise UsageError(f"{path}: suffix {path.suffix!r}; expected one of {', '.join(FORMATS)}")
-    if bits not in target.bits:
-        held = " or ".join(map(str, target.bits))
-        raise UsageError(f"{path}: {bits} bits; {target.name} holds {held}: write PNG or TIFF")
-    if like is not None and like.alpha is not None and not target.alpha:
-        raise UsageError(
-            f"{path}: {like.path} has an alpha channel, which {target.name} lacks: write PNG, TIFF or WebP"
-        )
-    return target
-
-
-def _grey(pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """(h, w, 3) -> (h, w, 1) in [0, 1]."""
-    return np.asarray(to_unit(pixels) @ GREY[:, None])
-
-
-def _alpha(alpha: NDArray[Any], size: tuple[int, int], bits: Bits) -> NDArray[Any]:
-    (height, width), (tall, wide) = alpha.shape, size
-    factor = Fraction(tall, height)
-    if factor != Fraction(wide, width) or factor.denominator != 1:
-        raise UsageError(f"pixels of {wide}x{tall} from an image of {width}x{height}; expected a whole multiple of it")
-    plane = alpha[..., None]
-    return quantise(plane if factor == 1 else resize(to_unit(plane), factor, antialias=False), bits)

@@ -4,24 +4,22 @@ A pair that cannot be used is skipped with its reason, and never takes the good 
 """
 
 import os
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 
-from shared.data.decode import DAMAGE
+from shared.data.header import image_size
 from shared.data.images import read_image
 from shared.data.naming import SUFFIXES, Candidate, read_name
 from shared.errors import PairError, UsageError
 
 SCALES = (2, 3, 4)
+MIN_SIDE = 2  # px of LR: along a single row or column nothing can be aligned
 REASONS_SHOWN = 10  # ours: of a thousand skipped pairs the first few tell the story
 
 
@@ -103,9 +101,13 @@ def read_pair(pair: FoundPair, *, scale: int) -> tuple[NDArray[Any], NDArray[Any
         right and the bottom, as benchmarks cut it.
 
     Raises:
-        PairError: a file that cannot be read, or sizes that do not fit.
+        PairError: a file that cannot be read, sizes that do not fit, or an LR side of 1 px.
     """
     lr, hr = read_image(pair.lr).pixels, read_image(pair.hr).pixels
+    if min(lr.shape[:2]) < MIN_SIDE:
+        raise PairError(
+            f"{pair.name}: got LR {lr.shape[1]}x{lr.shape[0]}, expected at least {MIN_SIDE} px a side; leave it out"
+        )
     height, width = lr.shape[0] * scale, lr.shape[1] * scale
     if not (0 <= hr.shape[0] - height < scale and 0 <= hr.shape[1] - width < scale):
         raise PairError(
@@ -113,30 +115,6 @@ def read_pair(pair: FoundPair, *, scale: int) -> tuple[NDArray[Any], NDArray[Any
             f"expected HR {width}x{height} ({scale} x LR); cut both to the same scene, or remove the pair"
         )
     return lr, np.ascontiguousarray(hr[:height, :width])
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in px as the picture is shown (EXIF orientation applied), from the header alone.
-
-    Raises:
-        PairError: the header cannot be read.
-    """
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata and large images, which `read_image` judges
-            return _upright_size(file)
-    except (*DAMAGE, Image.DecompressionBombError) as error:
-        raise PairError(f"{path}: {error}; expected a readable PNG, TIFF, JPEG or WebP; copy the file again") from None
-
-
-def _upright_size(file: BinaryIO) -> tuple[int, int]:
-    if file.read(2) in (b"II", b"MM"):  # Pillow refuses TIFF colour of 16 bits
-        page = tifffile.TiffFile(file, offset=0).pages.first
-        size, turn = (page.imagewidth, page.imagelength), page.tags.valueof("Orientation", default=1)
-    else:
-        with Image.open(file) as image:
-            size, turn = image.size, image.getexif().get(ExifTags.Base.Orientation, 1)
-    return (size[1], size[0]) if turn in (5, 6, 7, 8) else size
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.camera import from_light, to_light
+from shared.data.header import image_size
 from shared.data.images import quantise, read_image
-from shared.data.pairs import Skipped, image_size
+from shared.data.pairs import Skipped
 from shared.data.photographs import Photograph
 from shared.errors import PairError, UsageError
 from shared.resize import resize, to_unit

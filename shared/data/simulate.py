@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.config import read_toml, validated
 from shared.data.camera import CameraConfig, draw, take, to_light
-from shared.data.images import write_image
 from shared.data.pairs import SCALES
 from shared.data.photographs import Photograph
 from shared.data.pieces import Piece, cut, plan
+from shared.data.stream import write_image
 from shared.errors import UsageError
 from shared.files import read_json, sha256_file, write_json
 from shared.metrics import psnr_rgb

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from shared.errors import UsageError
-from shared.files import read_json, sha256_file, write_bytes, write_json
+from shared.files import read_json, remove_strays, replacing, sha256_file, write_bytes, write_json
 
 WRITER = """
 import sys
@@ -57,3 +57,47 @@ def test_what_is_no_json_is_refused(tmp_path):
 def test_sha256_is_the_standard_one(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_is_written_piece_by_piece_replaces_at_the_end(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"ne")
+        assert path.read_bytes() == b"old"
+        file.write(b"w!")
+        file.seek(0)
+        assert file.read(2) == b"ne"
+    assert path.read_bytes() == b"new!"
+    with pytest.raises(TypeError), replacing(path) as file:
+        file.write(b"newer" + None)
+    assert path.read_bytes() == b"new!"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from shared.files import replacing
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("there", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_strays_of_the_killed_go_and_files_of_the_living_stay(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "a b.png")], stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"there\n"
+    (stray,) = tmp_path.iterdir()
+    for name in (".a b.png.abcdefgh.tmp", ".b.png.abcdefgh.tmp", ".a b.png.abc.tmp", "a b.png.abcdefgh.tmp", "a b.png"):
+        (tmp_path / name).touch()
+    paths = [tmp_path / "a b.png", tmp_path / "none" / "c.png"]
+    assert remove_strays(paths) == [tmp_path / ".a b.png.abcdefgh.tmp"]
+    assert stray.read_bytes() == b"half"
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert remove_strays(paths) == [stray]
+    assert len(os.listdir(tmp_path)) == 4

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image
 
 from shared.data.naming import folder_role
-from shared.data.pairs import discover, image_size, list_images, ratio, read_pair
+from shared.data.pairs import discover, list_images, ratio, read_pair
 from shared.errors import PairError, UsageError
 
 
@@ -180,18 +179,6 @@ def test_read_pair_cuts_hr_at_the_right_and_the_bottom(tmp_path):
     assert not np.array_equal(hr, whole[-36:, -30:])  # known-wrong: cut at the top left
     with pytest.raises(PairError, match="expected HR 20x24"):
         read_pair(pair, scale=2)
-
-
-def test_image_size_is_the_upright_one(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # a quarter turn
-    assert image_size(write(tmp_path / "a.jpg", 30, 20, exif=exif)) == (20, 30)
-    assert image_size(write(tmp_path / "b.jpg", 30, 20)) == (30, 20)
-    deep = np.zeros((20, 30, 3), np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
-    tifffile.imwrite(tmp_path / "b.tif", deep, photometric="rgb", extratags=[(274, "H", 1, 6, True)])
-    assert image_size(tmp_path / "a.tif") == (30, 20)
-    assert image_size(tmp_path / "b.tif") == (20, 30)
 
 
 def test_hidden_files_and_folders_are_not_listed(tmp_path):

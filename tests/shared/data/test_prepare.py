@@ -115,7 +115,7 @@ def test_bad_pairs_are_dropped_with_reasons_and_the_good_ones_kept(tmp_path, fol
     assert "LR 24x23 and HR 48x48" in reasons["ratio"]
     assert "expected 0.99 or more" in reasons["different"]
     assert "truncated" in reasons["truncated"]
-    assert "1x1 pixels" in reasons["pixel"]
+    assert "got LR 1x1" in reasons["pixel"]
     assert "no HR partner" in reasons["alone"]
     assert "NaN" in reasons["nan"]
     with Pack(tmp_path / "p.h5") as pack:

@@ -1,0 +1,31 @@
+"""What a file is told before its first row."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Bits = Literal[8, 16]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Size and kind of an image, and what goes into the file beside its samples.
+
+    Attributes:
+        height: px; `width` likewise.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied).
+        bits: of a sample.
+        icc: colour profile.
+        exif: EXIF block without the prefix of JPEG.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bits: Bits
+    icc: bytes | None = None
+    exif: bytes | None = None
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the samples of a row."""
+        return self.width * self.channels * self.bits // 8
