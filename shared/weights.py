@@ -5,6 +5,7 @@ weights of dual models (training only) stand in the same file under `dual.{i}.`.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +53,18 @@ def save_weights(path: Path, weights: Mapping[str, np.ndarray], spec: ArchSpec, 
         WeightsError: names, shapes or dtypes are not the network's, or a number is not finite.
     """
     check_weights(weights, spec)
-    metadata = {
+    write_arrays(path, weights, description(spec, provenance))
+
+
+def description(spec: ArchSpec, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file of this project says of its weights: the JSON value of its metadata."""
+    return {
         "schema": SCHEMA,
         "id": spec.id,
         "architecture": spec.architecture(),
         "value_range": spec.architecture()["value_range"],
         "provenance": dict(provenance),
     }
-    write_arrays(path, weights, metadata)
 
 
 def load_weights(path: Path) -> WeightsFile:
@@ -75,9 +80,36 @@ def load_weights(path: Path) -> WeightsFile:
             f"{path}: got schema {metadata.get('schema')!r}, expected {SCHEMA!r}; "
             "a checkpoint is no weights file, and a newer schema needs a newer gpnas-sr"
         )
-    spec = parse(metadata["architecture"])
+    spec = described_spec(metadata, name=str(path), count=len(weights))
     check_weights(weights, spec, name=str(path))
     return WeightsFile(spec=spec, weights=weights, provenance=metadata["provenance"])
+
+
+def described_spec(metadata: Mapping[str, Any], *, name: str, count: int) -> ArchSpec:
+    """The spec in a file's description, checked against its id, and against the file's number of arrays.
+
+    The last keeps a damaged number of blocks from building a Graph without end.
+
+    Raises:
+        WeightsError: the description is not whole, the spec is not the one that it names, or it is far too deep for the file.
+        SpecError: the spec is none.
+    """
+    fields, identity = metadata.get("architecture"), metadata.get("id")
+    if not isinstance(fields, dict) or not isinstance(metadata.get("provenance"), dict):
+        raise WeightsError(
+            f"{name}: its description holds no architecture and provenance; was the file edited or damaged?"
+        )
+    spec = parse(fields)
+    if spec.id != identity:
+        raise WeightsError(
+            f"{name}: says it holds {identity!r}, its architecture is {spec.id}; was the file edited or damaged?"
+        )
+    depth = math.prod(getattr(spec, field, 1) for field in ("groups", "blocks", "stages"))
+    if depth > count:
+        raise WeightsError(
+            f"{name}: {spec.id} has {depth} blocks or stages, the file {count} arrays; it belongs to another network"
+        )
+    return spec
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -104,7 +136,13 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise WeightsError(
             f"{path}: got metadata keys {sorted(metadata)}, expected {KEY!r}; convert foreign files first"
         )
-    return arrays, json.loads(metadata[KEY])
+    try:
+        value = json.loads(metadata[KEY])
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise WeightsError(f"{path}: its description is no JSON object; was the file edited or damaged?")
+    return arrays, value
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -24,6 +24,7 @@ COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("upscale",): ("upscale", "super-resolve an image or a folder with the three-level ensemble"),
     ("evaluate",): ("evaluate", "PSNR and SSIM of a suite on LR/HR pairs, beside bicubic"),
     ("ablate",): ("ablate", "the paper's Table 1 for a suite: singles, pairs, all, levels off"),
+    ("convert",): ("convert", "weights between safetensors, Paddle and Torch files, published checkpoints included"),
     ("report",): ("report", "one HTML page of runs: search, table, pictures"),
     ("archive", "add"): ("archive_add", "put spec files into an archive"),
     ("archive", "list"): ("archive_list", "the specs of an archive"),
