@@ -23,6 +23,7 @@ SIGMA = 1.5
 K1, K2 = 0.01, 0.03  # ibid.
 LUMA = np.array([65.481, 128.553, 24.966]) / 255  # BT.601, R G B of [0, 1] to Y - 16 in units of the peak
 RANGE_SLACK = 1e-6  # ours: what float32 resizing of a white area may overshoot
+MOST_PSNR = 100.0  # dB, for an output that equals HR: infinity has no mean, and JSON has no infinity
 
 
 def psnr_rgb(sr: NDArray[Any], hr: NDArray[Any], *, crop: int = 0) -> float:

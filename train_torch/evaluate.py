@@ -22,7 +22,6 @@ from train_torch.ensemble import upscale
 from train_torch.ensemble.pipeline import PATCH, STRIDE
 
 METRICS = ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")
-MOST_PSNR = 100.0  # dB, for an output that equals HR: infinity has no mean, and JSON has no infinity
 
 Scores = dict[str, float]  # metric -> value
 
@@ -134,7 +133,7 @@ def score_bicubic(pair: Pair, scale: int, crop: int) -> Scores:
 def score(sr: np.ndarray, hr: np.ndarray, crop: int) -> Scores:
     """The four metrics of one image; PSNR at most 100 dB."""
     values = {name: getattr(metrics, name)(sr, hr, crop=crop) for name in METRICS}
-    return {name: min(value, MOST_PSNR) if name.startswith("psnr") else value for name, value in values.items()}
+    return {name: min(value, metrics.MOST_PSNR) if name.startswith("psnr") else value for name, value in values.items()}
 
 
 def mean_scores(images: Sequence[Mapping[str, Any]]) -> Scores:

@@ -7,15 +7,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from shared.data.images import to_float
+from shared.data.images import quantise, to_float
 from shared.data.pack import Pack
 from shared.errors import NonFiniteError, UsageError
-from shared.metrics import psnr_rgb
+from shared.metrics import MOST_PSNR, psnr_rgb
 from shared.resize import bicubic_upscale
 
 Enlarge = Callable[[np.ndarray], np.ndarray]  # (h, w, 3) float32 in [0, 1] -> (s·h, s·w, 3) float, nominally in [0, 1]
-
-MOST_PSNR = 100.0  # dB, for an output that equals HR: infinity has no mean, and JSON has no infinity
 
 
 def score(enlarge: Enlarge, pack: Pack, pairs: int | None) -> float:
@@ -64,15 +62,10 @@ def spread(names: tuple[str, ...], count: int | None) -> tuple[str, ...]:
     return tuple(names[index * len(names) // count] for index in range(count))
 
 
-def to_8_bits(image: np.ndarray) -> np.ndarray:
-    """Float in [0, 1], clipped, to uint8, rounded half up."""
-    return np.floor(np.clip(image, 0, 1) * 255.0 + 0.5).astype(np.uint8)
-
-
 def _psnr(enlarge: Enlarge, pack: Pack, name: str) -> float:
     sr = enlarge(to_float(pack.lr(name)))
     if not np.isfinite(sr).all():
         raise NonFiniteError(
             f"validation pair {name}: the output is not finite; try a lower learning_rate, or a gradient_clip"
         )
-    return min(psnr_rgb(to_8_bits(sr), pack.hr(name), crop=pack.scale), MOST_PSNR)
+    return min(psnr_rgb(quantise(sr), pack.hr(name), crop=pack.scale), MOST_PSNR)
