@@ -1,6 +1,6 @@
 """Graph -> paddle.nn.Layer, in the forms that agree with Torch and NumPy to float64 rounding (docs/numerics.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from shared.graph import (
     Add,
     Concat,
     Conv,
+    Crop,
     GlobalMean,
     Graph,
     LeakyRelu,
@@ -32,6 +33,7 @@ from shared.resize import enlargement_matrix
 from shared.weights import check_arrays, check_graph_weights
 
 Outputs = Literal["sr", "all"]
+See = Callable[[str, Tensor], Tensor]
 
 
 class Network(nn.Layer):
@@ -50,14 +52,18 @@ class Network(nn.Layer):
         results = tuple(values[name] for name in self.graph.outputs)
         return results if len(results) > 1 else results[0]
 
-    def node_outputs(self, image: Tensor) -> dict[str, Tensor]:
-        """The output of every node by its name, `input` first; gradients flow."""
-        values = {INPUT: image}
+    def node_outputs(self, image: Tensor, see: See = lambda name, value: value) -> dict[str, Tensor]:
+        """The output of every node by its name, `input` first; gradients flow.
+
+        `see` is shown each output as it comes; what it returns is what later nodes read.
+        """
+        values = {INPUT: see(INPUT, image)}
         for node in self.graph.nodes:
-            values[node.name] = self._node_output(node, [values[name] for name in node.inputs])
+            values[node.name] = see(node.name, self.node_output(node, [values[name] for name in node.inputs]))
         return values
 
-    def _node_output(self, node: Primitive, inputs: list[Tensor]) -> Tensor:
+    def node_output(self, node: Primitive, inputs: list[Tensor]) -> Tensor:
+        """The output of one node, given its inputs."""
         x = inputs[0]
         match node:
             case Conv():
@@ -66,8 +72,10 @@ class Network(nn.Layer):
                 return x + inputs[1]
             case Multiply():
                 return x * inputs[1]
-            case Concat():
-                return paddle.concat(inputs, axis=1)
+            case Concat(axis=axis):
+                return paddle.concat(inputs, axis=axis)
+            case Crop(rows=rows, columns=columns):
+                return x[:, :, slice(*rows), slice(*columns)]
             case Scale(factor=factor):
                 return x * factor
             case Relu():

@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.architecture import ArchSpec
 from shared.families import build_graph
-from shared.graph import INPUT, Conv, GlobalMean, Graph, Node, PixelShuffle, Resize
+from shared.graph import INPUT, Concat, Conv, Crop, GlobalMean, Graph, Node, PixelShuffle, Resize, Span
 
 FLOAT_BYTES = 4
 
@@ -53,7 +53,7 @@ def graph_cost(graph: Graph) -> Cost:
 
 
 def _areas(graph: Graph) -> dict[str, Fraction]:
-    """Pixels of each node's output per LR pixel; 0 for what the global mean made a single pixel."""
+    """Pixels of each node's output per LR pixel; 0 for what does not grow with the image in both directions."""
     areas: dict[str, Fraction] = {INPUT: Fraction(1)}
     for node in graph.nodes:
         area = areas[node.inputs[0]]
@@ -64,8 +64,18 @@ def _areas(graph: Graph) -> dict[str, Fraction]:
                 area = area * factor**2
             case GlobalMean():
                 area = Fraction(0)
+            case Crop(rows=rows, columns=columns) if _is_strip(rows) or _is_strip(columns):
+                area = Fraction(0)
+            case Concat(axis=2 | 3):
+                area = sum((areas[name] for name in node.inputs), Fraction(0))
         areas[node.name] = area
     return areas
+
+
+def _is_strip(span: Span) -> bool:
+    """Whether a slice of a side keeps its length when the side grows."""
+    start, stop = span
+    return start < 0 or (stop is not None and stop >= 0)
 
 
 def _macs(node: Node, areas: dict[str, Fraction]) -> Fraction:

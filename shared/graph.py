@@ -14,6 +14,9 @@ from typing import Literal
 INPUT = "input"
 
 ResizeKernel = Literal["cubic", "cubic_torch"]
+Axis = Literal[1, 2, 3]  # channels, height, width
+Span = tuple[int, int | None]  # start and stop of a Python slice
+EVERYTHING: Span = (0, None)
 Shape = tuple[int, int, int]  # channels, height, width
 
 
@@ -79,7 +82,17 @@ class Multiply(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Concat(Node):
-    """Concatenation along channels."""
+    """Concatenation along channels; along height or width in rewritten networks (shared/rewrites.py)."""
+
+    axis: Axis = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crop(Node):
+    """Rows and columns start:stop, as Python slices; negative ones count from the far border."""
+
+    rows: Span = EVERYTHING
+    columns: Span = EVERYTHING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +142,9 @@ class Resize(Node):
     kernel: ResizeKernel
 
 
-Primitive = Conv | Add | Multiply | Concat | Scale | Relu | LeakyRelu | Sigmoid | GlobalMean | PixelShuffle | Resize
+Primitive = (
+    Conv | Add | Multiply | Concat | Crop | Scale | Relu | LeakyRelu | Sigmoid | GlobalMean | PixelShuffle | Resize
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,12 +187,13 @@ class Graph:
         """(channels, height, width) of every node's output, `input` included, for an input of height x width px."""
         shapes: dict[str, Shape] = {INPUT: (self.in_channels, height, width)}
         for node in self.nodes:
-            _, rows, columns = shapes[node.inputs[0]]
-            shapes[node.name] = (node.channels, *_output_size(node, rows, columns))
+            sizes = [shapes[name][1:] for name in node.inputs]
+            shapes[node.name] = (node.channels, *_output_size(node, sizes))
         return shapes
 
 
-def _output_size(node: Primitive, height: int, width: int) -> tuple[int, int]:
+def _output_size(node: Primitive, sizes: list[tuple[int, int]]) -> tuple[int, int]:
+    height, width = sizes[0]
     match node:
         case Conv(kernel=kernel, stride=stride, padding=padding):
             return (height + 2 * padding - kernel) // stride + 1, (width + 2 * padding - kernel) // stride + 1
@@ -185,6 +201,12 @@ def _output_size(node: Primitive, height: int, width: int) -> tuple[int, int]:
             return height * factor, width * factor
         case GlobalMean():
             return 1, 1
+        case Crop(rows=rows, columns=columns):
+            return len(range(height)[slice(*rows)]), len(range(width)[slice(*columns)])
+        case Concat(axis=2):
+            return sum(size[0] for size in sizes), width
+        case Concat(axis=3):
+            return height, sum(size[1] for size in sizes)
         case _:
             return height, width
 
@@ -245,9 +267,21 @@ class GraphBuilder:
         assert self._channels[a] == self._channels[b], f"{name}: {a} and {b} differ in channels"
         return self._append(Multiply(name=name, inputs=(a, b), channels=self._channels[a]))
 
-    def concat(self, name: str, *inputs: str) -> str:
-        """Concatenation along channels."""
-        return self._append(Concat(name=name, inputs=inputs, channels=sum(self._channels[x] for x in inputs)))
+    def concat(self, name: str, *inputs: str, axis: Axis = 1) -> str:
+        """Concatenation along channels, height or width."""
+        channels = [self._channels[x] for x in inputs]
+        assert axis == 1 or len(set(channels)) == 1, f"{name}: {inputs} differ in channels"
+        total = sum(channels) if axis == 1 else channels[0]
+        return self._append(Concat(name=name, inputs=inputs, channels=total, axis=axis))
+
+    def crop(self, name: str, x: str, *, rows: Span = EVERYTHING, columns: Span = EVERYTHING) -> str:
+        """Some rows and columns."""
+        return self._append(Crop(name=name, inputs=(x,), channels=self._channels[x], rows=rows, columns=columns))
+
+    def copy(self, node: Primitive) -> str:
+        """A node of another graph, whose inputs are there."""
+        assert all(name in self._channels for name in node.inputs), f"{node.name}: an input is missing"
+        return self._append(node)
 
     def scale(self, name: str, x: str, factor: float) -> str:
         """Multiplication by a constant."""

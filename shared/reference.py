@@ -13,6 +13,7 @@ from shared.graph import (
     Add,
     Concat,
     Conv,
+    Crop,
     GlobalMean,
     Graph,
     LeakyRelu,
@@ -56,8 +57,10 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[An
             return x + inputs[1]
         case Multiply():
             return x * inputs[1]
-        case Concat():
-            return np.concatenate(inputs, axis=1)
+        case Concat(axis=axis):
+            return np.concatenate(inputs, axis=axis)
+        case Crop():
+            return x[:, :, slice(*node.rows), slice(*node.columns)]
         case Scale(factor=factor):
             return x * factor
         case Relu():

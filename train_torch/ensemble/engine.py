@@ -46,7 +46,7 @@ def member_bands(
         OutOfMemoryError: no room.
     """
     check_image(lr)
-    networks = prepare(members, plan.scale)
+    networks = prepare(members, plan.scale, precision=plan.precision)
     for band in _bands(networks, lr, plan, advance):
         rows = max(1, PIECE_BYTES // band[:, :1].nbytes)
         for top in range(0, band.shape[1], rows):

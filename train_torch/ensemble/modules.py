@@ -3,38 +3,47 @@
 Our own networks (they carry their Graph) run as a private copy, rewritten for speed; foreign modules run as they are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
+from shared.graph import INPUT, Conv, Graph
+from shared.rewrites import faster
+from train_torch.ensemble.plan import Precision
+from train_torch.network import GRAPH, build_graph, get_weights
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Network:
     """A member, ready to run.
 
     Attributes:
         name: for messages.
         scale: HR side / LR side, which outputs are checked against.
-        modules: every module that a run may use, for `evaluating`.
-        choose: (height, width) of the input -> the module that runs.
+        module: what runs.
+        original: what runs for images with a side shorter than `least_side` px.
+        least_side: px.
+        graph: what `module` computes, where that is known.
         device: where the weights are.
         dtype: of the images it takes.
-        memory_format: of the images it takes.
+        layout: of the images it takes.
     """
 
     name: str
     scale: int
-    modules: tuple[nn.Module, ...]
-    choose: Callable[[int, int], nn.Module]
+    module: nn.Module
+    original: nn.Module
+    least_side: int
+    graph: Graph | None
     device: torch.device
     dtype: torch.dtype
-    memory_format: torch.memory_format
+    layout: torch.memory_format
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run a batch; the module gets a copy, as some write into their input.
@@ -50,8 +59,8 @@ class Network:
             NonFiniteError: the output holds a NaN or an infinity.
             OutOfMemoryError: the device has no room.
         """
-        copy = x.to(self.device, self.dtype, copy=True, memory_format=self.memory_format)
-        output = _call(self.choose(x.shape[2], x.shape[3]), copy, self.name)
+        copy = x.to(self.device, self.dtype, copy=True, memory_format=self.layout)
+        output = _call(self.original if min(x.shape[2:]) < self.least_side else self.module, copy, self.name)
         expected = (x.shape[0], 3, x.shape[2] * self.scale, x.shape[3] * self.scale)
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         if not isinstance(output, Tensor) or got != expected:
@@ -60,15 +69,20 @@ class Network:
         return output
 
 
-def prepare(members: Sequence[nn.Module | Network], scale: int) -> tuple[Network, ...]:
+def prepare(
+    members: Sequence[nn.Module | Network], scale: int, *, precision: Precision = "float32"
+) -> tuple[Network, ...]:
     """Members as networks; a Network stays what it is, so that a caller with many images prepares once.
 
     Args:
         members: (n, 3, h, w) -> (n, 3, scale·h, scale·w), on any device, in any floating-point precision.
         scale: HR side / LR side.
+        precision: of our own networks' layers before the last.
     """
     return tuple(
-        member if isinstance(member, Network) else _foreign(member, scale, f"member {index} of {len(members)}")
+        member
+        if isinstance(member, Network)
+        else _network(member, scale, f"member {index} of {len(members)}", precision)
         for index, member in enumerate(members, 1)
     )
 
@@ -76,7 +90,7 @@ def prepare(members: Sequence[nn.Module | Network], scale: int) -> tuple[Network
 @contextmanager
 def evaluating(networks: Sequence[Network]) -> Iterator[None]:
     """Evaluation mode without gradients within the block; behind it every submodule is in the mode it was in."""
-    modules = [module for network in networks for module in network.modules]
+    modules = [module for network in networks for module in (network.module, network.original)]
     modes = [(part, part.training) for module in modules for part in module.modules()]
     try:
         for module in modules:
@@ -88,17 +102,36 @@ def evaluating(networks: Sequence[Network]) -> Iterator[None]:
             part.training = training
 
 
-def _foreign(member: nn.Module, scale: int, name: str) -> Network:
+def _network(member: nn.Module, scale: int, name: str, precision: Precision) -> Network:
     device, dtype = _placement(member)
-    return Network(
-        name=name,
-        scale=scale,
-        modules=(member,),
-        choose=lambda height, width: member,
-        device=device,
-        dtype=dtype,
-        memory_format=torch.contiguous_format,  # what a module may `view`
-    )
+    graph = graph_of(member)
+    if graph is None or dtype != torch.float32:
+        layout = torch.contiguous_format  # what a module may `view`
+        return Network(name, scale, member, member, 1, graph, device, dtype, layout)
+    rewritten = faster(graph, get_weights(member))
+    half = trunk(rewritten.graph) if precision == "bfloat16" else frozenset()
+    module = build_graph(rewritten.graph, rewritten.weights, half=half).to(device)
+    module = convert_conv2d_weight_memory_format(module, torch.channels_last)
+    layout = torch.channels_last
+    return Network(name, scale, module, member, rewritten.least_side, rewritten.graph, device, dtype, layout)
+
+
+def graph_of(member: nn.Module) -> Graph | None:
+    """The Graph of one of our own networks; None for a foreign module."""
+    graph = member.meta.get(GRAPH) if isinstance(member, fx.GraphModule) else None
+    return graph if isinstance(graph, Graph) and len(graph.outputs) == 1 else None
+
+
+def trunk(graph: Graph) -> frozenset[str]:
+    """The nodes before the last convolutions, but for those at the input that are as thin as the image."""
+    nodes = {node.name: node for node in graph.nodes}
+    last, found = set[str](), [graph.outputs[-1]]
+    while found:
+        name = found.pop()
+        if name != INPUT and name not in last:
+            last.add(name)
+            found += () if isinstance(nodes[name], Conv) else nodes[name].inputs
+    return frozenset(name for name, node in nodes.items() if name not in last and node.channels > graph.in_channels)
 
 
 def _placement(member: nn.Module) -> tuple[torch.device, torch.dtype]:
