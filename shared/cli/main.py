@@ -25,6 +25,7 @@ COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("evaluate",): ("evaluate", "PSNR and SSIM of a suite on LR/HR pairs, beside bicubic"),
     ("ablate",): ("ablate", "the paper's Table 1 for a suite: singles, pairs, all, levels off"),
     ("convert",): ("convert", "weights between safetensors, Paddle and Torch files, published checkpoints included"),
+    ("export",): ("export", "a network or a suite as ONNX or torch.export program, checked"),
     ("report",): ("report", "one HTML page of runs: search, table, pictures"),
     ("archive", "add"): ("archive_add", "put spec files into an archive"),
     ("archive", "list"): ("archive_list", "the specs of an archive"),
@@ -55,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(command, "interrupted; run the same command again to go on", EXIT_INTERRUPTED)
     status = int(value.pop("exit_status", EXIT_DONE))
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if args.json else module.render(value)
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    if text:  # none where an image itself went to standard output
+        sys.stdout.write(text.rstrip("\n") + "\n")
     return status
 
 
