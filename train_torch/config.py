@@ -10,7 +10,9 @@ from shared.config import read_toml, validated
 from shared.ms_ssim import LEVELS, check_levels
 
 # Fields that change what is kept and shown, never a weight: they may differ when a training goes on
-BOOKKEEPING = frozenset({"checkpoint_every", "checkpoint_seconds", "log_every", "tensorboard", "member_shares"})
+BOOKKEEPING = frozenset(
+    {"checkpoint_every", "checkpoint_seconds", "log_every", "tensorboard", "member_shares", "camera_spread"}
+)
 
 
 class TrainConfig(BaseModel):
@@ -70,6 +72,13 @@ class TrainConfig(BaseModel):
     member_shares: Literal["equal", "validation"] = Field(
         default="equal",
         description="in the mean of members: equal (paper), or those that err least on the validation pairs (ours)",
+    )
+    camera_spread: float = Field(
+        default=0.01,
+        ge=0,
+        allow_inf_nan=False,
+        description="how much a member's error, relative to the others', differs between cameras: members that differ less share "
+        "equally; 0 where all photographs come from the camera of the pairs (ours)",
     )
 
     precision: Literal["32-true", "bf16-mixed"] = Field(

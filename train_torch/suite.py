@@ -174,9 +174,8 @@ def _shares(tasks: Sequence[MemberTask], members: Sequence[TrainedMember], confi
     with Pack(tasks[0].pack) as pack:
         names = spread(pack.pairs("validation"), config.validation_pairs)
         pairs = (Pair(name=name, lr=pack.lr(name), hr=pack.hr(name)) for name in names)
-        return fit_shares(
-            [enlarger(network.eval(), torch.device("cpu")) for network in networks], pairs, crop=pack.scale
-        )
+        enlargers = [enlarger(network.eval(), torch.device("cpu")) for network in networks]
+        return fit_shares(enlargers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
 
 
 def _suite(

@@ -168,17 +168,22 @@ def test_bookkeeping_may_change(run: Path, pack: Path) -> None:
 
 
 def test_shares_can_be_those_that_err_least(run: Path, pack: Path, tmp_path: Path) -> None:
-    """Without a new training; against all shares on a grid of twentieths, errors measured here."""
+    """Without a new training; errors measured here. The member without an image skip has learnt nothing in six steps."""
     copy = shutil.copytree(run, tmp_path / "run")
     train_suite([copy], pack=pack, out=copy, config=CONFIG.model_copy(update={"member_shares": "validation"}))
-    members = read_suite(copy).members
-    shares = [member.weight for member in members]
+    shares = [member.weight for member in read_suite(copy).members]
     assert sum(shares) == pytest.approx(1)
-    assert shares != pytest.approx([1 / 3] * 3)
+    assert shares[2] < 0.05
     errors = _validation_errors([load_weights(m.weights_path).weights for m in read_suite(run).members], pack)
-    grid = [(a / 20, b / 20, 1 - (a + b) / 20) for a in range(21) for b in range(21 - a)]
-    fitted = np.mean(np.tensordot(shares, errors, 1) ** 2)
-    assert fitted <= min(np.mean(np.tensordot(point, errors, 1) ** 2) for point in grid) * (1 + 1e-6)
+    fitted, equal = (np.mean(np.tensordot(point, errors, 1) ** 2) for point in (shares, [1 / 3] * 3))
+    assert fitted < 0.5 * equal
+
+
+def test_shares_follow_the_camera_spread(run: Path, pack: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    settings = {"member_shares": "validation", "camera_spread": 1e3}
+    train_suite([copy], pack=pack, out=copy, config=CONFIG.model_copy(update=settings))
+    assert [member.weight for member in read_suite(copy).members] == pytest.approx([1 / 3] * 3)
 
 
 def _validation_errors(weights: list[dict[str, np.ndarray]], pack: Path) -> np.ndarray:
