@@ -75,11 +75,6 @@ def load_weights(path: Path) -> WeightsFile:
         SpecError: the spec inside is none.
     """
     weights, metadata = read_arrays(path)
-    if metadata.get("schema") != SCHEMA:
-        raise WeightsError(
-            f"{path}: got schema {metadata.get('schema')!r}, expected {SCHEMA!r}; "
-            "a checkpoint is no weights file, and a newer schema needs a newer gpnas-sr"
-        )
     spec = described_spec(metadata, name=str(path), count=len(weights))
     check_weights(weights, spec, name=str(path))
     return WeightsFile(spec=spec, weights=weights, provenance=metadata["provenance"])
@@ -88,12 +83,16 @@ def load_weights(path: Path) -> WeightsFile:
 def described_spec(metadata: Mapping[str, Any], *, name: str, count: int) -> ArchSpec:
     """The spec in a file's description, checked against its id, and against the file's number of arrays.
 
-    The last keeps a damaged number of blocks from building a Graph without end.
-
     Raises:
-        WeightsError: the description is not whole, the spec is not the one that it names, or it is far too deep for the file.
+        WeightsError: the description has another schema or is not whole, or the spec is not the one that it names, or is far too
+            deep for the file.
         SpecError: the spec is none.
     """
+    if metadata.get("schema") != SCHEMA:
+        raise WeightsError(
+            f"{name}: got schema {metadata.get('schema')!r}, expected {SCHEMA!r}; "
+            "a checkpoint is no weights file, and a newer schema needs a newer gpnas-sr"
+        )
     fields, identity = metadata.get("architecture"), metadata.get("id")
     if not isinstance(fields, dict) or not isinstance(metadata.get("provenance"), dict):
         raise WeightsError(
@@ -104,12 +103,21 @@ def described_spec(metadata: Mapping[str, Any], *, name: str, count: int) -> Arc
         raise WeightsError(
             f"{name}: says it holds {identity!r}, its architecture is {spec.id}; was the file edited or damaged?"
         )
+    check_depth(spec, count, name=name)
+    return spec
+
+
+def check_depth(spec: ArchSpec, count: int, *, name: str) -> None:
+    """Refuse a spec with more blocks than a file has arrays, before a damaged number builds a Graph without end.
+
+    Raises:
+        WeightsError: it has.
+    """
     depth = math.prod(getattr(spec, field, 1) for field in ("groups", "blocks", "stages"))
     if depth > count:
         raise WeightsError(
             f"{name}: {spec.id} has {depth} blocks or stages, the file {count} arrays; it belongs to another network"
         )
-    return spec
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:

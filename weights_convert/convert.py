@@ -14,7 +14,7 @@ import numpy as np
 from shared.architecture import ArchSpec
 from shared.errors import SpecError, WeightsError
 from shared.spec import software
-from shared.weights import WeightsFile, described_spec, weight_shapes
+from shared.weights import WeightsFile, check_depth, described_spec, weight_shapes
 from weights_convert.foreign.files import Checkpoint, StateDict, dual_states, read_checkpoint, select
 from weights_convert.layout import Framework, network_layouts
 from weights_convert.upstream import Source, Upstream, upstream_of
@@ -114,6 +114,7 @@ def _fitted(
     arrays: Mapping[str, np.ndarray], spec: ArchSpec, framework: Framework | None, *, name: str
 ) -> dict[str, np.ndarray]:
     """The network's arrays as contiguous float32, in our layout and order; refused as a whole where any differs."""
+    check_depth(spec, len(arrays), name=name)
     network, dual = weight_shapes(spec)
     has_dual = any(key.startswith("dual.") for key in arrays)
     shapes = network | dual if has_dual else network

@@ -16,7 +16,7 @@ from typing import Any
 
 from shared.errors import WeightsError
 
-MAX_OPCODES = 2_000_000  # RCAN of 1,634 arrays takes 70,000; each may cost some 100 bytes
+MAX_OPCODES = 1_000_000  # RCAN of 1,634 arrays takes 70,000; each may cost some 100 bytes
 
 Build = Callable[[tuple[Any, ...]], Any]
 Persistent = Callable[[Any], Any]
@@ -54,13 +54,16 @@ def symbols(*entries: Symbol) -> Symbols:
     return {(entry.module, entry.name): entry for entry in entries}
 
 
-def read_pickle(stream: io.BytesIO, allowed: Symbols, *, persistent: Persistent | None = None) -> Any:
+def read_pickle(
+    stream: io.BytesIO, allowed: Symbols, *, persistent: Persistent | None = None, max_opcodes: int = MAX_OPCODES
+) -> Any:
     """The value of one pickle; the stream then stands behind it.
 
     Args:
         stream: at the pickle's first byte.
         allowed: the names that the file may use.
         persistent: turns the persistent ids of Torch's files into values; None: there are none.
+        max_opcodes: more are refused, since each may cost memory.
 
     Returns:
         dict (`ForeignDict`), list, tuple, str, bytes, int, float, bool, None, and what the builders of `allowed` make.
@@ -71,8 +74,8 @@ def read_pickle(stream: io.BytesIO, allowed: Symbols, *, persistent: Persistent 
     machine = _Machine(allowed=allowed, persistent=persistent)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if count > MAX_OPCODES:
-                raise WeightsError(f"the pickle has more than {MAX_OPCODES} opcodes; expected weights")
+            if count > max_opcodes:
+                raise WeightsError(f"the pickle has more than {max_opcodes} opcodes; expected weights")
             if opcode.name == "STOP":
                 return machine.pop()
             machine.step(opcode.name, argument)

@@ -70,9 +70,10 @@ def to_own(arrays: Arrays, spec: ArchSpec) -> dict[str, np.ndarray]:
 def parcels(arrays: Arrays, spec: ArchSpec) -> dict[str, Parcel]:
     """A file {"params": …}; a mean shift that is not the constant has no place in it."""
     assert isinstance(spec, RcanSpec)
-    constant = constant_mean(spec)
+    as_theirs = spec.mean_shift == "div2k" and spec.value_range == 255 and spec.image_skip == "none"
+    constant = constant_mean(spec) if as_theirs else {}
     moved = [name for name, array in constant.items() if not np.array_equal(arrays[name], array)]
-    if spec.mean_shift != "div2k" or spec.value_range != 255 or spec.image_skip != "none" or moved:
+    if not as_theirs or moved:
         what = f"{', '.join(moved)} were trained" if moved else "the spec has another mean, range or an image skip"
         raise WeightsError(
             f"{spec.id}: {what}; BasicSR's RCAN has DIV2K's mean and range 255 in its code. Write --keys official"
