@@ -13,7 +13,7 @@ A kernel is the derivative of an output pixel; all those of one pixel come from 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, prod
 from typing import Any
@@ -135,18 +135,27 @@ def _forward(chain: Chain, weights: Weights, x: Array) -> Array:
 
 
 def _adjoint(chain: Chain, weights: Weights, y: Array) -> Array:
-    """The transposed linear part. Of a same-size convolution that is one with mirrored kernels from outputs to inputs."""
+    """The transposed linear part."""
     for node in reversed(chain.nodes):
         match node:
-            case Conv(name=name, owner=owner):
-                mirrored = weights[f"{owner}.weight"][:, :, ::-1, ::-1].swapaxes(0, 1)
-                back = replace(node, channels=node.in_channels, in_channels=node.channels, bias=False, weights="")
-                y = apply(back, [y], {f"{name}.weight": mirrored})
+            case Conv(owner=owner, padding=padding):
+                y = _adjoint_conv(weights[f"{owner}.weight"].astype(np.float64), padding, y)
             case PixelShuffle(factor=factor):
                 y = _unshuffle(y, factor)
-            case Scale():
-                y = apply(node, [y], weights)
+            case Scale(factor=factor):
+                y = y * factor
     return y
+
+
+def _adjoint_conv(weight: Array, padding: int, y: Array) -> Array:
+    """Of a convolution that keeps the size: one with mirrored kernels, from outputs to inputs. Tap by tap: few copies."""
+    n, _, height, width = y.shape
+    padded = np.pad(y, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    x = np.zeros((n, weight.shape[1], height * width))
+    for i, j in np.ndindex(weight.shape[2:]):
+        shifted = padded[:, :, i : i + height, j : j + width].reshape(n, -1, height * width)
+        x += weight[:, :, -1 - i, -1 - j].T @ shifted
+    return x.reshape(n, -1, height, width)
 
 
 def _shuffle(x: Array, factor: int) -> Array:

@@ -65,3 +65,27 @@ def test_half_precision_is_where_it_was_asked_for():
     assert (got.dtype, all_half.dtype) == (torch.float32, torch.bfloat16)
     assert 0 < (got - exact).abs().max() <= 2**-8 * exact.abs().max()
     assert (got - exact).abs().max() < (all_half - exact).abs().max()
+
+
+def test_writing_over_spent_inputs_changes_nothing():
+    graph, weights = rewritten()
+    weights = {name: array.astype(np.float32) for name, array in weights.items()}
+    x = torch.from_numpy(IMAGE.astype(np.float32))
+    kept = x.clone()
+    module = build_graph(graph, weights, in_place=True)
+    with torch.no_grad():
+        assert torch.equal(module(x), build_graph(graph, weights)(x))
+    assert torch.equal(x, kept)
+    assert {"add_", "mul_", "relu_"} == {n.target for n in module.graph.nodes if n.op == "call_method"}
+
+
+def test_an_input_that_is_read_again_is_not_written_over():
+    g = GraphBuilder()
+    x = g.conv("a", INPUT, 3)
+    y = g.relu("b", x)
+    z = g.relu("c", g.crop("view", y, rows=(0, 2)))
+    graph = g.graph(g.concat("d", x, y, z, axis=2))
+    weights = random_weights(graph, 0)
+    x = torch.from_numpy(IMAGE.astype(np.float32))
+    with torch.no_grad():
+        assert torch.equal(build_graph(graph, weights, in_place=True)(x), build_graph(graph, weights)(x))

@@ -110,7 +110,7 @@ def _network(member: nn.Module, scale: int, name: str, precision: Precision) -> 
         return Network(name, scale, member, member, 1, graph, device, dtype, layout)
     rewritten = faster(graph, get_weights(member))
     half = trunk(rewritten.graph) if precision == "bfloat16" else frozenset()
-    module = build_graph(rewritten.graph, rewritten.weights, half=half).to(device)
+    module = build_graph(rewritten.graph, rewritten.weights, half=half, in_place=True).to(device)
     module = convert_conv2d_weight_memory_format(module, torch.channels_last)
     layout = torch.channels_last
     return Network(name, scale, module, member, rewritten.least_side, rewritten.graph, device, dtype, layout)
