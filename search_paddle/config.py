@@ -8,11 +8,21 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.config import read_toml, validated
+from shared.error_shares import MOST_MEMBERS
 from shared.errors import UsageError
 from shared.ms_ssim import LEVELS, check_levels
 
 # Fields that say how far and how fast a search goes, never what a trial is: they may differ when a search goes on
 EXTENT = frozenset({"trials", "minutes", "jobs"})
+# Values that mean what was done before the fields existed: left out of the identity, so that older journals still fit
+FORMER: dict[str, Any] = {
+    "suite_size": 3,
+    "suite_proposals": False,
+    "max_suite_parameters": None,
+    "max_suite_macs_per_pixel": None,
+    "stop_margin": None,
+}
+FORMER_PROXY: dict[str, Any] = {"validations": 1, "residual_windows": 0}
 
 
 class ProxyConfig(BaseModel):
@@ -50,6 +60,16 @@ class ProxyConfig(BaseModel):
         default=128, ge=1, description="side of the LR centre crop to validate on, px; None: whole images"
     )
     crop: int | None = Field(default=None, ge=0, description="HR px cut off each side before PSNR; None: the scale")
+    validations: int = Field(
+        default=1,
+        ge=1,
+        description="times the validation score is taken, evenly spread over the steps, the last at the end",
+    )
+    residual_windows: int = Field(
+        default=8,
+        ge=0,
+        description="16 px windows of each validation pair whose errors are kept, to choose the suite by",
+    )
 
     @model_validator(mode="after")
     def _rates_fit(self) -> Self:
@@ -58,6 +78,12 @@ class ProxyConfig(BaseModel):
                 f"minimum_learning_rate: got {self.minimum_learning_rate}, expected at most learning_rate {self.learning_rate}"
             )
         return self
+
+    @property
+    def validated_after(self) -> tuple[int, ...]:
+        """Numbers of steps done at which the validation score is taken, ascending; the last is `steps`."""
+        count = min(self.validations, self.steps)
+        return tuple(round(self.steps * place / count) for place in range(1, count + 1))
 
     def check_scale(self, scale: int) -> None:
         """Refuse a crop too small for the levels of MS-SSIM (UsageError, see `check_levels`)."""
@@ -95,7 +121,35 @@ class SearchConfig(BaseModel):
         allow_inf_nan=False,
         description="most multiply-accumulates per LR px of a proposal; None: no limit",
     )
+    suite_size: int = Field(default=3, ge=1, le=MOST_MEMBERS, description="members of the suite, at most (paper: 3)")
+    suite_proposals: bool = Field(
+        default=True, description="every other proposal is for the suite's score; needs residual_windows > 0"
+    )
+    max_suite_parameters: int | None = Field(
+        default=None, ge=1, description="most weights of all members together; None: no limit"
+    )
+    max_suite_macs_per_pixel: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="most multiply-accumulates per LR px of all members together; None: no limit",
+    )
+    stop_margin: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="a proxy ends early when its expected score is so many standard deviations below the suite's worst member; "
+        "needs validations > 1; None: never",
+    )
     proxy: ProxyConfig = Field(default_factory=ProxyConfig, description="how a proposal is trained and scored")
+
+    @model_validator(mode="after")
+    def _stop_has_steps(self) -> Self:
+        if self.stop_margin is not None and self.proxy.validations == 1:
+            raise ValueError(
+                f"stop_margin: got {self.stop_margin} with validations 1, expected validations of at least 2 in [proxy]"
+            )
+        return self
 
     @property
     def processes(self) -> int:
@@ -104,7 +158,18 @@ class SearchConfig(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The fields that decide what a trial is: a search may only go on with the same ones."""
-        return self.model_dump(exclude=set(EXTENT))
+        fields = self.model_dump(exclude=set(EXTENT))
+        fields["proxy"] = _without(fields["proxy"], FORMER_PROXY)
+        return _without(fields, FORMER)
+
+    def suite_limits(self) -> dict[str, float]:
+        """Figure of cost -> the most that all members together may have."""
+        limits = {"parameters": self.max_suite_parameters, "macs_per_pixel": self.max_suite_macs_per_pixel}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def _without(fields: dict[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in former or value != former[name]}
 
 
 def make_config(fields: Mapping[str, Any], *, name: str = "search configuration") -> SearchConfig:

@@ -34,14 +34,21 @@ class Trial(BaseModel):
     id: str = Field(description="spec id")
     point: dict[str, Any] = Field(description="what the sampler proposed; the search space's constants complete it")
     architecture: dict[str, Any] = Field(description="all fields of the spec")
-    status: Literal["done", "failed"]
-    reason: str | None = Field(description="why it failed")
-    score: float | None = Field(allow_inf_nan=False, description="mean validation PSNR-RGB, dB; None: failed")
+    status: Literal["done", "stopped", "failed"] = Field(description="stopped: a validation score was below its floor")
+    reason: str | None = Field(description="why it stopped or failed; None: done")
+    score: float | None = Field(
+        allow_inf_nan=False, description="mean validation PSNR-RGB at the end, dB; None: not done"
+    )
     bicubic: float = Field(allow_inf_nan=False, description="bicubic enlargement on the same pairs, dB")
     psnr_rgb: dict[str, float] = Field(description="validation pair -> dB")
     predicted: dict[str, float] | None = Field(
         description="mean and std before the training, dB; None: nothing was known yet"
     )
+    validation: tuple[tuple[int, float], ...] = Field(
+        default=(),
+        description="(steps done, mean PSNR-RGB in dB) at each validation; empty in journals of earlier versions",
+    )
+    residuals: str | None = Field(default=None, description="SHA-256 of residuals/<trial>.npy; None: none were kept")
     curve: tuple[tuple[int, float], ...] = Field(description="(step, loss) at about twenty steps")
     steps: int = Field(ge=0, description="steps done")
     seed: int = Field(ge=0)
@@ -53,9 +60,8 @@ class Trial(BaseModel):
 
     @model_validator(mode="after")
     def _score_fits_status(self) -> Self:
-        if (self.status == "done") != (self.score is not None) or (self.status == "failed") != (
-            self.reason is not None
-        ):
+        is_done = self.status == "done"
+        if is_done != (self.score is not None) or is_done != (self.reason is None):
             raise ValueError(
                 f"status {self.status} with score {self.score} and reason {self.reason!r}: only one of the two can be"
             )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_paddle.gp_nas.suite import Candidate, select_suite
+from search_paddle.gp_nas.suite import Selection
 from search_paddle.journal import Trial
 from shared.archive import Archive
 from shared.errors import WorkError
@@ -16,7 +16,7 @@ ARCHIVE = "archive"
 def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: str) -> None:
     """Put the architecture of a trial that succeeded into the archive, with how it was found; one that is there stays."""
     archive = Archive(out / ARCHIVE)
-    if trial.status == "failed" or archive.path(trial.id).exists():
+    if trial.status != "done" or archive.path(trial.id).exists():
         return
     search = {
         "run": out.resolve().name,
@@ -29,31 +29,30 @@ def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: st
     archive.add(make_spec_file(parse(trial.architecture), search))
 
 
-def write_selected(out: Path, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Write the suite: the best of each family and the best others, with equal shares and no weights yet.
+def write_selected(out: Path, trials: Sequence[Trial], selection: Selection) -> tuple[Trial, ...]:
+    """Write the suite, without weights yet; a member's share is its weight.
 
     Returns:
-        The trials chosen, best first.
+        The trials chosen, in the suite's order.
 
     Raises:
-        WorkError: no trial succeeded.
+        WorkError: there is no member.
     """
-    done = {trial.id: trial for trial in trials if trial.score is not None}
-    chosen = tuple(done[candidate.id] for candidate in select_suite(_candidate(trial) for trial in done.values()))
+    by_id = {trial.id: trial for trial in trials}
+    chosen = tuple(by_id[candidate.id] for candidate in selection.members)
     if not chosen:
-        reasons = "; ".join(sorted({str(trial.reason) for trial in trials})) or "there was none"
-        raise WorkError(f"no training of {len(trials)} succeeded: {reasons}; see the logs in {out / 'logs'}")
+        raise WorkError(_why_none(out, trials))
     archive = Archive(out / ARCHIVE)
     members = tuple(
-        Member(
-            spec=parse(trial.architecture), spec_path=archive.path(trial.id), weights_path=None, weight=1 / len(chosen)
-        )
-        for trial in chosen
+        Member(spec=parse(trial.architecture), spec_path=archive.path(trial.id), weights_path=None, weight=share)
+        for trial, share in zip(chosen, selection.shares, strict=True)
     )
     write_suite(out / NAME, Suite(scale=members[0].spec.scale, members=members))
     return chosen
 
 
-def _candidate(trial: Trial) -> Candidate:
-    assert trial.score is not None, "failed trials are left out"
-    return Candidate(id=trial.id, family=trial.architecture["family"], score=trial.score, cost=trial.cost)
+def _why_none(out: Path, trials: Sequence[Trial]) -> str:
+    if any(trial.status == "done" for trial in trials):
+        return f"no suite of {len(trials)} trainings fits the limits of max_suite_…; expected room for one member: raise them"
+    reasons = "; ".join(sorted({str(trial.reason) for trial in trials})) or "there was none"
+    return f"no training of {len(trials)} succeeded: {reasons}; see the logs in {out / 'logs'}"

@@ -2,17 +2,19 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import paddle
+from numpy.typing import NDArray
 
 from search_paddle.config import ProxyConfig
 from search_paddle.losses import proxy_loss
 from search_paddle.network import Network, build, get_weights
-from search_paddle.validation import Enlarge, score_pairs
+from search_paddle.validation import Enlarge, Evaluation, evaluate
 from shared.architecture import ArchSpec
 from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
@@ -22,36 +24,49 @@ WORST_LOSS = 0.5  # L1 of a uniform grey of 0.5, whatever the image in [0, 1]
 CURVE_POINTS = 20  # at which loss and weights are looked at
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ProxyResult:
     """What became of a proxy.
 
     Attributes:
-        status: "failed" where numbers stopped being finite, or the output is worse than a grey image.
-        reason: which, and when; None: done.
-        score: mean of `psnr_rgb`, dB; None: failed.
-        psnr_rgb: validation pair -> dB.
+        status: "stopped" where a validation score was below its floor; "failed" where numbers stopped being finite, or the output
+            is worse than a grey image.
+        reason: why stopped or failed, and when; None: done.
+        score: mean of `psnr_rgb`, dB; None: not done.
+        psnr_rgb: validation pair -> dB, of the last validation; empty: failed.
+        validation: (steps done, mean dB) at each validation.
+        residuals: as in Evaluation, of the last validation; None: failed.
         curve: (step, loss) at about twenty steps, first and last included; finite losses only.
         steps: steps done.
         seed: the one given.
         seconds: wall time, s.
     """
 
-    status: Literal["done", "failed"]
+    status: Literal["done", "stopped", "failed"]
     reason: str | None
     score: float | None
     psnr_rgb: dict[str, float]
+    validation: tuple[tuple[int, float], ...]
+    residuals: NDArray[np.int16] | None
     curve: tuple[tuple[int, float], ...]
     steps: int
     seed: int
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The fields as JSON values, but for the residuals."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "residuals"}
 
 
-def train_proxy(spec: ArchSpec, pack_path: Path, config: ProxyConfig, seed: int) -> ProxyResult:
+def train_proxy(
+    spec: ArchSpec,
+    pack_path: Path,
+    config: ProxyConfig,
+    seed: int,
+    *,
+    floors: Sequence[tuple[int, float]] = (),
+    inspect: Callable[[Enlarge], None] | None = None,
+) -> ProxyResult:
     """Train a network for `config.steps` steps of Adam and score it on the validation pairs.
 
     The dual models of a closed loop are left out: the proxy ranks the network that will enlarge images.
@@ -61,13 +76,14 @@ def train_proxy(spec: ArchSpec, pack_path: Path, config: ProxyConfig, seed: int)
         pack_path: HDF5 pack.
         config: of the training.
         seed: of the initial weights and of the order of crops.
+        floors: (steps done, dB): a validation score below it at that step ends the training.
+        inspect: called with the trained network, if the training came to its end.
 
     Raises:
         PairError: the pack cannot be read, or a crop does not fit its images.
     """
     started = time.monotonic()
-    curve: list[tuple[int, float]] = []
-    scores: dict[str, float] = {}
+    run = _Run()
     reason = None
     with Pack(pack_path) as pack:
         network = build(spec, seed=seed)
@@ -75,20 +91,35 @@ def train_proxy(spec: ArchSpec, pack_path: Path, config: ProxyConfig, seed: int)
             pack, split="train", patch=config.patch, batch=config.batch, seed=seed, augment=config.augment
         )
         try:
-            _train(network, sampler, config, curve)
-            scores = score_pairs(_enlarger(network), pack, config)
+            _train(network, sampler, config, dict(floors), run)
+            if inspect is not None and run.stopped is None:
+                inspect(_enlarger(network))
         except WorkError as error:
-            reason = str(error)
+            reason, run.last = str(error), None
+    status: Literal["done", "stopped", "failed"] = "failed" if reason else "stopped" if run.stopped else "done"
     return ProxyResult(
-        status="failed" if reason else "done",
-        reason=reason,
-        score=None if reason else float(np.mean(list(scores.values()))),
-        psnr_rgb=scores,
-        curve=tuple(curve),
-        steps=curve[-1][0] + 1 if curve else 0,
+        status=status,
+        reason=reason or run.stopped,
+        score=run.last.score if status == "done" and run.last is not None else None,
+        psnr_rgb={} if run.last is None else run.last.psnr_rgb,
+        validation=tuple(run.validation),
+        residuals=None if run.last is None else run.last.residuals,
+        curve=tuple(run.curve),
+        steps=run.steps,
         seed=seed,
         seconds=time.monotonic() - started,
     )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Run:
+    """What a training has noted so far; it outlives an error that ends the training."""
+
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
+    steps: int = 0
+    last: Evaluation | None = None
+    stopped: str | None = None
 
 
 def learning_rate(step: int, config: ProxyConfig) -> float:
@@ -108,8 +139,8 @@ def learning_rate(step: int, config: ProxyConfig) -> float:
     return lowest + (highest - lowest) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, curve: list[tuple[int, float]]) -> None:
-    """Train in place, noting losses in `curve`.
+def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, floors: dict[int, float], run: _Run) -> None:
+    """Train in place, noting in `run`.
 
     Raises:
         NonFiniteError: names the step, and the loss, the weight or the node.
@@ -117,7 +148,7 @@ def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, curve: 
     """
     trainable = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
     optimizer = paddle.optimizer.Adam(learning_rate=0.0, beta1=0.9, beta2=0.999, epsilon=1e-8, parameters=trainable)
-    looked_at = _curve_steps(config.steps)
+    looked_at, validated_after = _curve_steps(config.steps), frozenset(config.validated_after)
     network.train()
     for step in range(config.steps):
         optimizer.set_lr(learning_rate(step, config))
@@ -129,13 +160,32 @@ def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, curve: 
         value = float(loss.numpy())
         if not math.isfinite(value):
             raise NonFiniteError(f"step {step}: loss is {value}; {_remedy(config)}")
+        run.steps = step + 1
         if step in looked_at:
-            curve.append((step, value))
+            run.curve.append((step, value))
             check_weights(network, step, config)
+        if run.steps in validated_after:
+            _check_end(network, lr, value, step, config)
+            _validate(network, sampler.pack, config, floors, run)
+            if run.stopped is not None:
+                return
+
+
+def _validate(network: Network, pack: Pack, config: ProxyConfig, floors: dict[int, float], run: _Run) -> None:
+    """Score the network as it is, and say so in `run.stopped` if that is too little to go on."""
+    run.last = evaluate(_enlarger(network), pack, config)
+    network.train()
+    score, floor = run.last.score, floors.get(run.steps, -math.inf)
+    run.validation.append((run.steps, score))
+    if score < floor and run.steps < config.steps:
+        run.stopped = f"stopped after {run.steps} of {config.steps} steps: {score:.3f} dB, below {floor:.3f}"
+
+
+def _check_end(network: Network, lr: paddle.Tensor, loss: float, step: int, config: ProxyConfig) -> None:
     check_activations(network, lr, step, config)
-    if value > WORST_LOSS + config.ms_ssim_weight:
+    if loss > WORST_LOSS + config.ms_ssim_weight:
         raise WorkError(
-            f"step {step}: loss is {value:.3g}, that of a grey image is at most {WORST_LOSS}: diverged; {_remedy(config)}"
+            f"step {step}: loss is {loss:.3g}, that of a grey image is at most {WORST_LOSS}: diverged; {_remedy(config)}"
         )
 
 

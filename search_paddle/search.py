@@ -1,22 +1,31 @@
 """The search: rounds of proposals, each trained briefly in a worker process, each told to the Gaussian process. NumPy only.
 
-A run folder is its state: `journal.jsonl` alone says how far the search is. Running it again tells the journal's whole rounds to
-a new sampler, which then proposes what it would have proposed anyway; the round that was broken off is proposed again, and what
-is missing of it is trained. So a killed search ends as an undisturbed one, whatever the number of jobs.
+A run folder is its state: `journal.jsonl` (with the residuals it names) alone says how far the search is. Running it again tells
+the journal's whole rounds to a new sampler, which then proposes what it would have proposed anyway; the round that was broken off
+is proposed again, and what is missing of it is trained. So a killed search ends as an undisturbed one, whatever the number of
+jobs.
+
+Once some trials have errors to compare, every other proposal is not for the best score but for the suite: it comes from a second
+sampler, made anew for each round, that is told what each trial would bring to the suite as it stands (standing.py).
 """
 
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
 from search_paddle.config import SearchConfig
+from search_paddle.early_stop import expected_score, floors
 from search_paddle.executors import PROXY_COMMAND, Answer, Died, ProcessExecutor
 from search_paddle.gp_nas import GPNAS
 from search_paddle.journal import Journal, Trial
 from search_paddle.outcome import archive_trial, write_selected
+from search_paddle.residuals import residuals_path
 from search_paddle.space import architecture, one_of_each_family, within_limits
+from search_paddle.standing import Standing, stand
 from search_paddle.validation import bicubic_score
 from shared.architecture import ArchSpec
 from shared.cost import cost
@@ -25,13 +34,15 @@ from shared.data.sampler import PatchSampler
 from shared.errors import SpecError, UsageError, WorkError
 from shared.files import write_json
 from shared.progress import Progress, track
-from shared.space import SearchSpace
+from shared.space import Point, SearchSpace
 from shared.spec import software
 from shared.suite import NAME
 
 Stop = Literal["trials", "minutes", "space"]
+Feasible = Callable[[Mapping[str, Any]], bool]
 
 JOURNAL = "journal.jsonl"
+SUITE_FROM = 8  # trials with errors to compare; before, all proposals are for the score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +144,7 @@ def run_search(
         write_json(out / "run.json", _run_facts(task))
         stopped = _explore(task, journal, command)
         trials = tuple(journal.trials[number] for number in sorted(journal.trials))
-        members = write_selected(out, trials)
+        members = write_selected(out, trials, stand(out, trials, config).selection)
     return SearchResult(trials=trials, stopped=stopped, bicubic=task.bicubic, suite=out / NAME, members=members)
 
 
@@ -163,7 +174,8 @@ def check(pack: Path, space: SearchSpace, config: SearchConfig) -> str:
 def _explore(task: Task, journal: Journal, command: Sequence[str]) -> Stop:
     """Rounds, until one of the three ends is reached."""
     config = task.config
-    sampler = GPNAS(task.space, seed=config.seed, feasible=within_limits(task.space, config))
+    feasible = within_limits(task.space, config)
+    sampler = GPNAS(task.space, seed=config.seed, feasible=feasible)
     for trial in journal.trials.values():
         _archive(task, trial)  # again: a kill may have come between journal and archive
     done = len(journal.trials)
@@ -176,13 +188,20 @@ def _explore(task: Task, journal: Journal, command: Sequence[str]) -> Stop:
             if not journal.trials.keys() >= set(numbers):
                 if not _may_begin(task, journal, numbers):
                     return "minutes"
-                proposals = _propose(sampler, numbers, task.space, journal)
-                _train_missing(task, journal, executor, proposals, progress)
+                standing = stand(task.out, _earlier(journal, numbers), config)
+                points = _points(task, sampler, standing, numbers, feasible)
+                proposals = _propose(sampler, points, numbers, task.space, journal)
+                _train_missing(task, journal, executor, proposals, standing, progress)
                 if len(proposals) < config.round_size:
                     return "space"
             if numbers[-1] < config.trials:
-                _tell(sampler, [journal.trials[number] for number in numbers])
+                _tell(sampler, journal, numbers)
     return "trials"
+
+
+def _earlier(journal: Journal, numbers: range) -> tuple[Trial, ...]:
+    """The trials of the rounds before."""
+    return tuple(journal.trials[number] for number in range(numbers.start))
 
 
 def _may_begin(task: Task, journal: Journal, numbers: range) -> bool:
@@ -192,13 +211,42 @@ def _may_begin(task: Task, journal: Journal, numbers: range) -> bool:
     return limit is None or bool(begun) or task.elapsed < limit * 60
 
 
-def _propose(sampler: GPNAS, numbers: range, space: SearchSpace, journal: Journal) -> list[Proposal]:
-    """A whole round, in the sampler's order. Always a whole one: then more --trials later change nothing that came before.
+def _points(task: Task, sampler: GPNAS, standing: Standing, numbers: range, feasible: Feasible) -> list[Point]:
+    """A whole round, for the score and for the suite in turn. Always a whole one: then more --trials later change nothing."""
+    for_suite = len(numbers) // 2 if _compares(task.config, standing) else 0
+    points = sampler.ask(len(numbers) - for_suite)
+    if not for_suite or not points:
+        return points
+    others = _suite_sampler(task, standing, points, feasible).ask(for_suite)
+    return [point for point in chain.from_iterable(zip_longest(points, others)) if point is not None]
+
+
+def _compares(config: SearchConfig, standing: Standing) -> bool:
+    """Whether it is time for proposals for the suite."""
+    return config.suite_proposals and sum(map(math.isfinite, standing.suite_scores or ())) >= SUITE_FROM
+
+
+def _suite_sampler(task: Task, standing: Standing, pending: Sequence[Point], feasible: Feasible) -> GPNAS:
+    """A sampler of the suite's score that knows all trials of earlier rounds and takes none of the pending points."""
+    assert standing.suite_scores is not None
+    taken = {task.space.index(point) for point in pending}
+    sampler = GPNAS(
+        task.space,
+        seed=task.config.seed,
+        feasible=lambda point: task.space.index(point) not in taken and feasible(point),
+    )
+    sampler.tell([trial.point for trial in standing.trials], standing.suite_scores)
+    return sampler
+
+
+def _propose(
+    sampler: GPNAS, points: Sequence[Point], numbers: range, space: SearchSpace, journal: Journal
+) -> list[Proposal]:
+    """The round's points as proposals.
 
     Raises:
         WorkError: the journal's trials are others.
     """
-    points = sampler.ask(len(numbers))
     is_informed = any(trial.status == "done" for number, trial in journal.trials.items() if number < numbers.start)
     means, stds = sampler.predict(points) if is_informed and points else ((), ())
     proposals = []
@@ -216,11 +264,17 @@ def _propose(sampler: GPNAS, numbers: range, space: SearchSpace, journal: Journa
 
 
 def _train_missing(
-    task: Task, journal: Journal, executor: ProcessExecutor, proposals: Sequence[Proposal], progress: Progress
+    task: Task,
+    journal: Journal,
+    executor: ProcessExecutor,
+    proposals: Sequence[Proposal],
+    standing: Standing,
+    progress: Progress,
 ) -> None:
     """Train what the journal lacks; each result is durable before the next is waited for."""
     missing = [each for each in proposals if each.number not in journal.trials and each.number < task.config.trials]
-    for index, answer in executor.run([_request(task, each) for each in missing]):
+    lowest = floors(standing.trials, standing.members, task.config)
+    for index, answer in executor.run([_request(task, each, lowest) for each in missing]):
         trial = _trial(task, missing[index], answer)
         journal.append(trial)
         _archive(task, trial)
@@ -231,13 +285,15 @@ def _archive(task: Task, trial: Trial) -> None:
     archive_trial(task.out, trial, space_sha256=task.space_sha256, data_sha256=task.data_sha256)
 
 
-def _request(task: Task, proposal: Proposal) -> dict[str, Any]:
+def _request(task: Task, proposal: Proposal, lowest: Sequence[tuple[int, float]]) -> dict[str, Any]:
     config = task.config
     return {
         "architecture": proposal.spec.architecture(),
         "pack": str(task.pack.resolve()),
         "proxy": config.proxy.model_dump(),
         "seed": config.seed,
+        "floors": lowest,
+        "residuals": str(residuals_path(task.out, proposal.number).resolve()),
     }
 
 
@@ -253,7 +309,7 @@ def _trial(task: Task, proposal: Proposal, answer: Answer) -> Trial:
         predicted=proposal.predicted,
         elapsed=task.elapsed,
         cost=cost(proposal.spec).to_json(),
-        **{**result, "curve": tuple((step, loss) for step, loss in result["curve"])},
+        **{**result, **{name: tuple(map(tuple, result[name])) for name in ("curve", "validation")}},
     )
 
 
@@ -264,6 +320,8 @@ def _failed(reason: str, seed: int) -> dict[str, Any]:
         "reason": reason,
         "score": None,
         "psnr_rgb": {},
+        "validation": [],
+        "residuals": None,
         "curve": [],
         "steps": 0,
         "seed": seed,
@@ -271,9 +329,9 @@ def _failed(reason: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _tell(sampler: GPNAS, trials: Sequence[Trial]) -> None:
-    scores = [float("nan") if trial.score is None else trial.score for trial in trials]
-    sampler.tell([trial.point for trial in trials], scores)
+def _tell(sampler: GPNAS, journal: Journal, numbers: range) -> None:
+    trials, earlier = [journal.trials[number] for number in numbers], _earlier(journal, numbers)
+    sampler.tell([trial.point for trial in trials], [expected_score(trial, earlier) for trial in trials])
 
 
 def _note(trials: Iterable[Trial]) -> str:

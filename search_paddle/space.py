@@ -1,5 +1,6 @@
 """The space a search explores: a file of the user's or the one shipped here, and which of its points may be proposed."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,19 +29,32 @@ def read_space(path: Path | None, pack: Path) -> SearchSpace:
 
 
 def within_limits(space: SearchSpace, config: SearchConfig) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether a point is an architecture at all, with no more weights and multiply-accumulates than allowed."""
+    """Whether a point is an architecture at all, of no higher cost than it and its whole suite may have."""
+    limits = (
+        ("parameters", _least(config.max_parameters, config.max_suite_parameters)),
+        ("macs_per_pixel", _least(config.max_macs_per_pixel, config.max_suite_macs_per_pixel)),
+    )
+    known: dict[int, bool] = {}
 
-    def feasible(point: Mapping[str, Any]) -> bool:
+    def fits(point: Mapping[str, Any]) -> bool:
         try:
             spec = architecture(space, point)
         except SpecError:  # fields that exclude each other, such as features < reduction
             return False
-        needed = cost(spec)
-        return (config.max_parameters is None or needed.parameters <= config.max_parameters) and (
-            config.max_macs_per_pixel is None or needed.macs_per_pixel <= config.max_macs_per_pixel
-        )
+        needed = cost(spec).to_json()
+        return all(needed[name] <= limit for name, limit in limits)
+
+    def feasible(point: Mapping[str, Any]) -> bool:
+        index = space.index(point)
+        if index not in known:
+            known[index] = fits(point)
+        return known[index]
 
     return feasible
+
+
+def _least(*limits: float | None) -> float:
+    return min((limit for limit in limits if limit is not None), default=math.inf)
 
 
 def architecture(space: SearchSpace, point: Mapping[str, Any]) -> ArchSpec:

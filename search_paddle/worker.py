@@ -1,8 +1,10 @@
 """A worker process: reads requests, one JSON object a line, on stdin; writes replies on what was stdout.
 
     <- {"ready": true}
-    -> {"architecture": {…}, "pack": "PACK.h5", "proxy": {…}, "seed": 0}
-    <- {"status": "done", "score": 29.8, …}
+    -> {"architecture": {…}, "pack": "PACK.h5", "proxy": {…}, "seed": 0, "floors": [[125, 28.1]], "residuals": "3.npy"}
+    <- {"status": "done", "score": 29.8, "residuals": "9f86d081…", …}
+
+The file of residuals is durable before the reply that holds its SHA-256.
 
 Started as `python -m search_paddle.worker` by search_paddle/executors.py, and kept between trials. It ends when stdin ends, even
 amid a training: so no worker outlives a search, however that ended.
@@ -77,13 +79,21 @@ def load_proxy() -> Handler:
 
     from search_paddle.config import ProxyConfig
     from search_paddle.proxy import train_proxy
+    from search_paddle.residuals import write_residuals
     from shared.spec import parse
 
     paddle.disable_signal_handler()  # else SIGTERM prints a trace instead of ending the process
 
     def handle(request: dict[str, Any]) -> dict[str, Any]:
         config = ProxyConfig.model_validate(request["proxy"])
-        return train_proxy(parse(request["architecture"]), Path(request["pack"]), config, request["seed"]).to_json()
+        floors = [(step, floor) for step, floor in request["floors"]]
+        result = train_proxy(
+            parse(request["architecture"]), Path(request["pack"]), config, request["seed"], floors=floors
+        )
+        sha256 = None
+        if result.residuals is not None and result.residuals.size:
+            sha256 = write_residuals(Path(request["residuals"]), result.residuals)
+        return {**result.to_json(), "residuals": sha256}
 
     return handle
 

@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def render(value: dict[str, Any]) -> str:
     """The best trials beside bicubic, what failed, the suite, and what to do next."""
     done = sorted((trial for trial in value["trials"] if trial["score"] is not None), key=lambda trial: -trial["score"])
-    failed = [trial for trial in value["trials"] if trial["score"] is None]
+    others = [trial for trial in value["trials"] if trial["status"] != "done"]
     width = max(len("bicubic"), *(len(trial["id"]) for trial in value["trials"]))
     lines = [f"{'trial':{width}}  parameters  PSNR-RGB  over bicubic", f"{'bicubic':{width}}{value['bicubic']:22.2f}"]
     lines += [
@@ -113,7 +113,7 @@ def render(value: dict[str, Any]) -> str:
     ]
     if len(done) > SHOWN:
         lines.append(f"and {len(done) - SHOWN} more")
-    lines += [f"failed: {trial['id']}: {trial['reason']}" for trial in failed]
+    lines += [f"{trial['status']}: {trial['id']}: {trial['reason']}" for trial in others]
     run, data = value["run"], value["data"]
     return "\n".join(
         [

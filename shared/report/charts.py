@@ -31,7 +31,7 @@ class Chart:
 
 
 def search_chart(trials: Sequence[Trial], bicubic: float | None, *, name: str, families: Mapping[str, str]) -> Chart:
-    """Score of each trial, the running best, failed trials, and the bicubic line.
+    """Score of each trial, the running best, failed and stopped trials, and the bicubic line.
 
     Args:
         trials: by number; at least one has a score.
@@ -40,7 +40,9 @@ def search_chart(trials: Sequence[Trial], bicubic: float | None, *, name: str, f
         families: family -> what the legend calls it.
     """
     scores = [trial.score for trial in trials if trial.score is not None]
-    failed = [trial.trial for trial in trials if trial.score is None]
+    missing = {
+        name: [trial.trial for trial in trials if trial.status == name] for name in ("failed", "stopped")
+    }  # on the lower edge
     floor = _floor(scores)
     if bicubic is not None:  # the line to beat is always in sight
         floor = min(floor, bicubic - 0.12 * abs(max(scores) - bicubic))
@@ -53,13 +55,17 @@ def search_chart(trials: Sequence[Trial], bicubic: float | None, *, name: str, f
         _baseline(axes, bicubic)
         low, high = axes.get_ylim()
         low, high = floor if np.isfinite(floor) else low, high + 0.04 * (high - low)
-        if failed:
-            axes.plot(failed, [low] * len(failed), "x", color=INK, markersize=7, label="failed", clip_on=False)
+        for (status, numbers), marker in zip(missing.items(), ("x", "|"), strict=True):
+            if numbers:
+                axes.plot(numbers, [low] * len(numbers), marker, color=INK, markersize=7, label=status, clip_on=False)
         axes.set(ylim=(low, high), xlabel="trial", ylabel="validation PSNR-RGB, dB")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend(figure)
 
-    description = f"{len(trials)} trials, of which {len(failed)} failed. The best score is {max(scores):.3f} dB" + (
+    counts = f"{len(missing['failed'])} failed" + (
+        f", {len(missing['stopped'])} stopped early" * bool(missing["stopped"])
+    )
+    description = f"{len(trials)} trials, of which {counts}. The best score is {max(scores):.3f} dB" + (
         f", bicubic is {bicubic:.3f} dB." if bicubic is not None else "."
     )
     return _chart(draw, name, description, heights=(320, 320))

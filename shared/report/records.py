@@ -18,9 +18,9 @@ class Trial(_Record):
     trial: int = Field(ge=0, description="number of the proposal, from 0")
     id: str = Field(description="spec id")
     architecture: dict[str, Any]
-    status: Literal["done", "failed"]
-    reason: str | None = Field(default=None, description="why it failed")
-    score: float | None = Field(description="mean validation PSNR-RGB, dB; None: failed")
+    status: Literal["done", "stopped", "failed"] = Field(description="stopped: ended early, without a final score")
+    reason: str | None = Field(default=None, description="why it stopped or failed")
+    score: float | None = Field(description="mean validation PSNR-RGB, dB; None: not done")
     bicubic: float | None = Field(default=None, description="bicubic enlargement on the same pairs, dB")
     predicted: dict[str, float] | None = Field(default=None, description="mean and std before the training, dB")
     steps: int = 0

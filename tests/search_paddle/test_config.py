@@ -28,6 +28,8 @@ def test_a_file_is_read_and_given_fields_stand_above_it(tmp_path: Path) -> None:
         ("proxy = 3", "proxy: got 3, expected a table"),
         ("[proxy]\nstep = 3", r"\[proxy\]: unknown field 'step' .did you mean 'steps'"),
         ("[proxy]\nlearning_rate = 1e-9", "minimum_learning_rate: got 1e-06, expected at most learning_rate 1e-09"),
+        ("stop_margin = 1.0", "stop_margin: got 1.0 with validations 1, expected validations of at least 2"),
+        ("suite_size = 13", "suite_size: got 13"),
         ("trials 3", "expected TOML"),
     ],
 )
@@ -60,3 +62,17 @@ def test_only_the_extent_of_a_search_is_no_part_of_its_identity() -> None:
     assert config.identity() == make_config({"trials": 99, "minutes": 2, "jobs": 7}).identity()
     for change in ({"round_size": 5}, {"seed": 1}, {"max_parameters": 9}, {"proxy": {"steps": 1}}):
         assert config.identity() != make_config(change).identity()
+
+
+def test_settings_that_mean_what_was_done_before_them_have_the_identity_of_that_time() -> None:
+    former = make_config({"suite_proposals": False, "proxy": {"residual_windows": 0}}).identity()
+    assert former.keys() == {"round_size", "seed", "max_parameters", "max_macs_per_pixel", "proxy"}
+    assert not {"validations", "residual_windows"} & former["proxy"].keys()
+    for fields in ({"suite_size": 2}, {"max_suite_parameters": 9}, {"proxy": {"validations": 2}}):
+        assert make_config(fields).identity() != make_config({}).identity()
+
+
+def test_validations_are_spread_evenly_and_end_the_training() -> None:
+    assert ProxyConfig(steps=500).validated_after == (500,)
+    assert ProxyConfig(steps=500, validations=4).validated_after == (125, 250, 375, 500)
+    assert ProxyConfig(steps=3, validations=9).validated_after == (1, 2, 3)

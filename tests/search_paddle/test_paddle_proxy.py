@@ -10,7 +10,7 @@ import pytest
 from search_paddle.config import ProxyConfig
 from search_paddle.network import build, get_weights
 from search_paddle.proxy import check_activations, check_weights, learning_rate, train_proxy
-from search_paddle.validation import bicubic_score
+from search_paddle.validation import bicubic_score, evaluate
 from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
 from shared.errors import NonFiniteError
@@ -79,11 +79,44 @@ def test_training_with_a_bicubic_skip_ends_above_bicubic(tiny_pack: Path) -> Non
     assert result.curve[-1][0] == 59
 
 
+def test_scores_and_errors_on_the_way_are_those_of_the_network_as_it_is_then(tiny_pack: Path) -> None:
+    config = SHORT.model_copy(update={"steps": 6, "validations": 3})
+    seen = []
+    result = train_proxy(SPECS["rcan"], tiny_pack, config, 0, inspect=seen.append)
+    assert [step for step, _ in result.validation] == [2, 4, 6]
+    assert result.validation[-1] == (6, result.score)
+    with Pack(tiny_pack) as pack:
+        again = evaluate(seen[0], pack, config)
+    assert again.psnr_rgb == result.psnr_rgb
+    assert np.array_equal(again.residuals, result.residuals)
+    assert result.residuals.shape == (16, 16, 16, 3)
+    once = train_proxy(SPECS["rcan"], tiny_pack, SHORT.model_copy(update={"steps": 6}), 0)
+    assert (once.score, once.curve) == (result.score, result.curve)  # looking changes nothing
+    assert once.validation == ((6, once.score),)
+
+
+def test_a_training_below_its_floor_ends_there(tiny_pack: Path) -> None:
+    config = SHORT.model_copy(update={"steps": 6, "validations": 3})
+    whole = train_proxy(SPECS["rcan"], tiny_pack, config, 0)
+    (first, low), (second, high), _ = whole.validation
+    seen = []
+    stopped = train_proxy(
+        SPECS["rcan"], tiny_pack, config, 0, floors=[(first, low), (second, high + 0.01)], inspect=seen.append
+    )
+    assert (stopped.status, stopped.score, stopped.steps) == ("stopped", None, second)
+    assert stopped.validation == whole.validation[:2]
+    assert stopped.reason == f"stopped after 4 of 6 steps: {high:.3f} dB, below {high + 0.01:.3f}"
+    assert stopped.residuals.shape == whole.residuals.shape
+    assert not seen
+    assert train_proxy(SPECS["rcan"], tiny_pack, config, 0, floors=[(2, low), (6, 99.0)]).status == "done"
+
+
 @pytest.mark.parametrize("rate", [1e30, 1e38])
 def test_a_diverging_training_is_failed_with_its_reason(tiny_pack: Path, rate: float) -> None:
     config = ProxyConfig(steps=5, patch=12, batch=2, warmup=0, learning_rate=rate)
     result = train_proxy(SPECS["drn"], tiny_pack, config, 0)
     assert (result.status, result.score, result.psnr_rgb) == ("failed", None, {})
+    assert (result.validation, result.residuals) == ((), None)
     assert result.reason.startswith("step ")
     assert "try a lower learning rate" in result.reason
     assert all(np.isfinite(loss) for _, loss in result.curve)

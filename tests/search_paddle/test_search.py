@@ -1,5 +1,6 @@
 """Whole searches with a real sampler, journal and worker processes; the workers score by a formula instead of training."""
 
+import itertools
 import json
 import os
 import random
@@ -10,12 +11,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search_paddle.config import SearchConfig, make_config
+from search_paddle.gp_nas.errors import correlate, error_products
 from search_paddle.journal import read_journal
 from search_paddle.search import SearchResult, run_search
 from search_paddle.space import read_space, within_limits
+from search_paddle.standing import stand
 from shared.archive import Archive
 from shared.cost import cost
 from shared.errors import SpecError, UsageError, WorkError
@@ -68,14 +72,103 @@ def test_a_search_leaves_journal_archive_and_suite(undisturbed: Path) -> None:
     assert SearchSpace.from_dict(run["space"]).sha256 == run["space_sha256"] == found["space_sha256"]
 
 
-def test_the_suite_is_the_best_of_each_family_and_the_best_of_the_rest(undisturbed: Path) -> None:
-    ranked = sorted(timeless(undisturbed), key=lambda trial: -trial["score"])
+def test_the_suite_is_the_one_of_least_expected_error(undisturbed: Path) -> None:
+    """Against plain loops over all threes and a fine grid of shares; the windows' errors are read without our reader."""
+    trials = timeless(undisturbed)
+    errors = np.stack([np.load(undisturbed / "residuals" / f"{trial['trial']}.npy") for trial in trials]).astype(float)
+    by_pair = errors.reshape(TRIALS, 2, -1)
+    by_pair = by_pair / np.sqrt((by_pair**2).mean((0, 2)))[None, :, None]
+    moments = np.einsum("ipv,jpv->ij", by_pair, by_pair)
+    raw = moments / np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
+    deviations = 10 ** (-np.array([trial["score"] for trial in trials]) / 20)
+    found = stand(undisturbed, read_journal(undisturbed / "journal.jsonl")[1], SearchConfig()).selection
+    mean = raw[np.triu_indices(TRIALS, 1)].mean()
+    shrinkage = correlate(error_products(errors.astype(np.int16), 2)).shrinkage
+    covariance = np.outer(deviations, deviations) * ((1 - shrinkage) * raw + shrinkage * mean)
+    np.fill_diagonal(covariance, deviations**2)
+    grid = [(a / 20, b / 20, 1 - (a + b) / 20) for a in range(21) for b in range(21 - a)]
+    best = min(
+        (np.array(shares) @ covariance[np.ix_(three, three)] @ np.array(shares), three)
+        for three in itertools.combinations(range(TRIALS), 3)
+        for shares in grid
+    )
+    suite = read_suite(undisturbed)
+    assert {member.spec.id for member in suite.members} == {trials[place]["id"] for place in best[1]}
+    assert [member.spec.id for member in suite.members] == [candidate.id for candidate in found.members]
+    assert sum(member.weight for member in suite.members) == pytest.approx(1)
+    assert found.score == pytest.approx(-10 * np.log10(best[0]), abs=0.005)
+    assert all(member.weights_path is None for member in suite.members)
+
+
+def test_without_errors_the_suite_is_the_best_of_each_family_and_the_best_of_the_rest(
+    tiny_pack: Path, tmp_path: Path
+) -> None:
+    search(tiny_pack, tmp_path, proxy={"patch": 8, "residual_windows": 0})
+    trials = timeless(tmp_path)
+    assert not (tmp_path / "residuals").exists()
+    assert all(trial["residuals"] is None for trial in trials)
+    ranked = sorted(trials, key=lambda trial: -trial["score"])
     firsts = [next(t for t in ranked if t["architecture"]["family"] == family)["id"] for family in FAMILIES]
     rest = next(t["id"] for t in ranked if t["id"] not in firsts)
-    suite = read_suite(undisturbed)
+    suite = read_suite(tmp_path)
     assert sorted(member.spec.id for member in suite.members) == sorted([*firsts, rest])
     assert [member.weight for member in suite.members] == [1 / 3] * 3
-    assert all(member.weights_path is None for member in suite.members)
+
+
+def test_half_of_the_later_proposals_are_for_the_suite(tiny_pack: Path, tmp_path: Path, undisturbed: Path) -> None:
+    search(tiny_pack, tmp_path, suite_proposals=False)
+    alone, turns = ([trial["id"] for trial in timeless(out)] for out in (tmp_path, undisturbed))
+    assert alone[:8] == turns[:8]
+    assert alone[8] == turns[8]  # the first of a round is for the score
+    assert alone != turns
+
+
+def test_a_journal_of_the_first_version_goes_on_as_it_would_have(tiny_pack: Path, tmp_path: Path) -> None:
+    """Its header and lines lack the fields that came later; the settings that mean the same are given."""
+    former = {"suite_proposals": False, "proxy": {"patch": 8, "residual_windows": 0}}
+    search(tiny_pack, tmp_path / "whole", **former)
+    search(tiny_pack, tmp_path / "cut", **former, trials=6)
+    path = tmp_path / "cut" / "journal.jsonl"
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    added = {"suite_size", "suite_proposals", "max_suite_parameters", "max_suite_macs_per_pixel", "stop_margin"}
+    assert not added & header["config"].keys()
+    assert not {"validations", "residual_windows"} & header["config"]["proxy"].keys()
+    for line in lines:
+        del line["validation"], line["residuals"]
+    path.write_text("".join(json.dumps(each) + "\n" for each in (header, *lines)))
+    search(tiny_pack, tmp_path / "cut", **former)
+    later = [{**trial, "validation": ()} for trial in timeless(tmp_path / "whole")]
+    assert [{**trial, "validation": ()} for trial in timeless(tmp_path / "cut")] == later
+    with pytest.raises(UsageError, match=r"config\.proxy\.residual_windows: None there, 8 here"):
+        search(tiny_pack, tmp_path / "cut")
+
+
+def test_errors_that_are_lost_are_missed(tiny_pack: Path, tmp_path: Path) -> None:
+    search(tiny_pack, tmp_path, trials=4)
+    path = tmp_path / "residuals" / "2.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UsageError, match=r"2\.npy: got SHA-256 .*, expected"):
+        search(tiny_pack, tmp_path)
+    path.unlink()
+    with pytest.raises(UsageError, match=r"2\.npy: no such file"):
+        search(tiny_pack, tmp_path)
+
+
+STOPPING = {"stop_margin": 0.5, "trials": 20, "proxy": {"patch": 8, "steps": 2, "validations": 2}}
+
+
+def test_hopeless_trainings_end_early_and_the_same_ones_in_every_order(tiny_pack: Path, tmp_path: Path) -> None:
+    result = search(tiny_pack, tmp_path / "a", **STOPPING)
+    stopped = [trial for trial in result.trials if trial.status == "stopped"]
+    assert stopped
+    assert all(trial.round >= 2 and trial.score is None and trial.steps == 1 for trial in stopped)
+    assert not {trial.id for trial in stopped} & {trial.id for trial in result.members}
+    assert Archive(tmp_path / "a" / "archive").ids() == sorted(
+        trial.id for trial in result.trials if trial.status == "done"
+    )
+    for trials in (3, 13, 20):
+        search(tiny_pack, tmp_path / "b", **STOPPING | {"trials": trials}, jobs=3)
+    assert timeless(tmp_path / "b") == timeless(tmp_path / "a")
 
 
 def test_the_sampler_learns_and_ends_above_the_first_round(undisturbed: Path) -> None:

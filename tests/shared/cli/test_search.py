@@ -18,7 +18,15 @@ def test_without_paddle_the_command_says_what_to_install(tmp_path: Path) -> None
 
 def trial(number: int, score: float | None) -> dict[str, object]:
     reason = None if score else "step 3: loss is nan"
-    return {"id": f"drn-x2-{number}", "architecture": {}, "score": score, "reason": reason, "parameters": 12_345}
+    status = "done" if score else "failed"
+    return {
+        "id": f"drn-x2-{number}",
+        "architecture": {},
+        "score": score,
+        "status": status,
+        "reason": reason,
+        "parameters": 12_345,
+    }
 
 
 def test_the_table_shows_the_best_ten_and_every_failure() -> None:

@@ -1,0 +1,82 @@
+"""Where a search stands after its whole rounds: the scores to expect, the suite so far, what each trial would bring to it.
+
+A pure function of the journal and the residuals it names: a search that goes on after a kill stands where it stood.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from search_paddle.config import SearchConfig
+from search_paddle.early_stop import expected_score
+from search_paddle.gp_nas.errors import correlate, error_covariance, error_products
+from search_paddle.gp_nas.suite import Candidate, Selection, select_complementary, select_suite, suite_scores
+from search_paddle.journal import Trial
+from search_paddle.residuals import read_residuals, residuals_path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where a search stands.
+
+    Attributes:
+        trials: what was looked at, by number.
+        scores: of the trials, or what to expect of a stopped training; NaN: it failed. dB.
+        selection: the suite of the trials; empty where none came to its end.
+        suite_scores: what each trial would bring to the suite, dB; NaN: it failed. None: no errors are known.
+    """
+
+    trials: tuple[Trial, ...]
+    scores: tuple[float, ...]
+    selection: Selection
+    suite_scores: tuple[float, ...] | None
+
+    @property
+    def members(self) -> tuple[Trial, ...]:
+        """The trials in the suite, in its order."""
+        by_id = {trial.id: trial for trial in self.trials}
+        return tuple(by_id[candidate.id] for candidate in self.selection.members)
+
+
+def stand(out: Path, trials: Iterable[Trial], config: SearchConfig) -> Standing:
+    """Where a search stands.
+
+    Args:
+        out: its run folder, for the residuals.
+        trials: all of some whole rounds, or of all.
+        config: gives the suite's size and limits.
+
+    Raises:
+        UsageError: residuals that the journal names are not there.
+    """
+    ordered = tuple(sorted(trials, key=lambda trial: trial.trial))
+    scores = tuple(expected_score(trial, [each for each in ordered if each.round < trial.round]) for trial in ordered)
+    trained = [place for place, trial in enumerate(ordered) if trial.status != "failed"]
+    done = [place for place in trained if ordered[place].status == "done"]
+    limits, size = config.suite_limits(), config.suite_size
+    candidates = [_candidate(ordered[place]) for place in done]
+    if not done or any(ordered[place].residuals is None for place in trained):
+        selection = select_suite(candidates, limits, size=size)
+        return Standing(trials=ordered, scores=scores, selection=selection, suite_scores=None)
+    covariance = np.full((len(ordered), len(ordered)), np.nan)
+    covariance[np.ix_(trained, trained)] = _covariance(out, ordered, scores, trained)
+    selection = select_complementary(candidates, covariance[np.ix_(done, done)], limits, size=size)
+    chosen = {member.id for member in selection.members}
+    places = [place for place in done if ordered[place].id in chosen]
+    values = tuple(suite_scores(covariance, places, size=size).tolist())
+    return Standing(trials=ordered, scores=scores, selection=selection, suite_scores=values)
+
+
+def _covariance(out: Path, trials: Sequence[Trial], scores: Sequence[float], trained: Sequence[int]) -> np.ndarray:
+    """(n, n), of the trials at these places."""
+    chosen = [trials[place] for place in trained]
+    arrays = [read_residuals(residuals_path(out, trial.trial), str(trial.residuals)) for trial in chosen]
+    correlation = correlate(error_products(np.stack(arrays), pairs=len(chosen[0].psnr_rgb)))
+    return error_covariance(correlation.values, np.array([scores[place] for place in trained]))
+
+
+def _candidate(trial: Trial) -> Candidate:
+    assert trial.score is not None, "only trainings that came to their end"
+    return Candidate(id=trial.id, family=trial.architecture["family"], score=trial.score, cost=trial.cost)
