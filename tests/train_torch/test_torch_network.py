@@ -84,7 +84,8 @@ def test_an_input_that_is_read_again_is_not_written_over():
     x = g.conv("a", INPUT, 3)
     y = g.relu("b", x)
     z = g.relu("c", g.crop("view", y, rows=(0, 2)))
-    graph = g.graph(g.concat("d", x, y, z, axis=2))
+    twice = g.add("e", z, z)
+    graph = g.graph(g.concat("d", x, g.add("f", y, x), z, twice, axis=2))
     weights = random_weights(graph, 0)
     x = torch.from_numpy(IMAGE.astype(np.float32))
     with torch.no_grad():
