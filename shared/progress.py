@@ -9,25 +9,31 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 LINE_SECONDS = 5.0  # ours: a log file should grow by lines, not by screens
+AMOUNTS = (
+    "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} {unit}s [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
+)
 
 
 class Progress(Protocol):
     """What long work tells of itself."""
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: float = 1, note: str = "") -> None:
         """`count` more units are done; `note` is shown beside the bar (`loss 0.031`)."""
 
 
 @contextmanager
-def track(total: int, description: str, *, initial: int = 0, unit: str = "step") -> Iterator[Progress]:
-    """Show the progress of `total` units, of which `initial` were done by an earlier run.
+def track(total: float, description: str, *, initial: int = 0, unit: str = "step") -> Iterator[Progress]:
+    """Show the progress of `total` units, of which `initial` were done by an earlier run; of a float the units a second too.
 
     Example:
         >>> with track(2, "training drn", unit="step") as progress:
         ...     progress.advance(1, note="loss 0.1")
     """
     if sys.stderr.isatty():
-        bar: tqdm[Any] = tqdm(total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True)
+        shape = AMOUNTS if isinstance(total, float) else None
+        bar: tqdm[Any] = tqdm(
+            total=total, desc=description, initial=initial, unit=unit, dynamic_ncols=True, bar_format=shape
+        )
         with bar:
             yield _Bar(bar)
     else:
@@ -38,25 +44,32 @@ class _Bar:
     def __init__(self, bar: "tqdm[Any]") -> None:
         self.bar = bar
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: float = 1, note: str = "") -> None:
         if note:
             self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(count)
 
 
 class _Lines:
-    def __init__(self, total: int, description: str, initial: int, unit: str) -> None:
+    def __init__(self, total: float, description: str, initial: int, unit: str) -> None:
         self.total, self.description, self.unit = total, description, unit
-        self.done = self.initial = initial
+        self.initial = initial
+        self.done: float = initial
         self.started = self.shown = time.monotonic()
 
-    def advance(self, count: int = 1, note: str = "") -> None:
+    def advance(self, count: float = 1, note: str = "") -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.shown < LINE_SECONDS and self.done < self.total:
+        if now - self.shown < LINE_SECONDS and self.done < self.total * (1 - 1e-9):  # amounts add up with rounding
             return
         self.shown = now
-        left = (now - self.started) / max(self.done - self.initial, 1) * (self.total - self.done)
-        text = f"{self.description}: {self.done}/{self.total} {self.unit}s, {left:.0f} s left"
+        rate = (self.done - self.initial) / max(now - self.started, 1e-6)
+        left = (self.total - self.done) / rate if rate > 0 else 0.0
+        text = f"{self.description}: {self._amounts(rate)}, {max(left, 0.0):.0f} s left"
         sys.stderr.write(f"{text}, {note}\n" if note else f"{text}\n")
         sys.stderr.flush()
+
+    def _amounts(self, rate: float) -> str:
+        if isinstance(self.total, float):
+            return f"{self.done:.2f}/{self.total:.2f} {self.unit}s, {rate:.3g} {self.unit}s a second"
+        return f"{self.done}/{self.total} {self.unit}s"

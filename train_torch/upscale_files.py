@@ -1,46 +1,45 @@
-"""Image files through the ensemble, one after the other: what a file keeps, and what was done, skipped or failed."""
+"""Image files through the ensemble, one after the other: what was done, skipped or failed."""
 
+import io
+import logging
 import time
-import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tifffile
 import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from shared.data.decode import DAMAGE
-from shared.data.images import Bits, ImageFile, read_image, to_float
-from shared.data.stream import check_writable, write_image
-from shared.errors import GpnasError, OutOfMemoryError, PairError, UsageError, WorkError
+from shared.data.header import image_size, size_in
+from shared.data.images import Bits, ImageFile, parse_image, read_image
+from shared.errors import GpnasError, OutOfMemoryError, PairError, UsageError
+from shared.files import remove_strays
 from shared.progress import Progress, track
-from train_torch.ensemble import upscale
-from train_torch.ensemble.models import shares
-from train_torch.ensemble.patches import patch_starts
-from train_torch.ensemble.pipeline import levels_plan
-from train_torch.evaluate import Levels
-from train_torch.upscale_plan import Job, Plan
+from train_torch.background import read_ahead
+from train_torch.ensemble.modules import prepare
+from train_torch.upscale_image import Ensemble, upscale_image
+from train_torch.upscale_plan import STREAM, Job, Plan
 
+LOG = logging.getLogger(__name__)
 REASONS_SHOWN = 5
+MEGA = 1e6
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ensemble:
-    """Networks (n, 3, h, w) -> (n, 3, scale·h, scale·w), their weights in the mean, and the levels that are on."""
-
-    members: Sequence[nn.Module]
-    weights: Sequence[float]
-    scale: int
-    levels: Levels
+Size = tuple[int, int]  # width and height, LR px
 
 
 def upscale_files(
-    ensemble: Ensemble, todo: Plan, *, bits: Bits | None = None, overwrite: bool = False
+    ensemble: Ensemble,
+    todo: Plan,
+    *,
+    bits: Bits | None = None,
+    overwrite: bool = False,
+    standard_input: bytes | None = None,
 ) -> dict[str, Any]:
     """Do a plan. Each output is written whole or not at all, so the same call goes on after a stop.
 
@@ -49,93 +48,95 @@ def upscale_files(
         todo: from `plan`.
         bits: the depth of the outputs; None: that of each input.
         overwrite: also make outputs that exist.
+        standard_input: the image of the job whose source is `-`.
 
     Returns:
-        {"scale", "done": [{"input", "output", "width", "height", "seconds"}], "skipped": [{"input", "output"}],
-        "failed": [{"input", "reason"}], "ignored": [path]}, width and height in px of the output.
+        {"scale", "done": [{"input", "output", "uncertainty" where asked for, "width", "height", "seconds"}],
+        "skipped": [{"input", "output"}], "failed": [{"input", "reason"}], "ignored": [path]}, width and height in px of the
+        output.
 
     Raises:
-        UsageError: patch or stride out of range; the only image is bad, or all images are.
+        UsageError: the only image is bad, or all images are.
         WorkError: the only image was good and the work failed (a network's output is not finite, no memory, a full disk).
     """
-    levels = ensemble.levels
-    if levels.patch_ensemble:
-        patch_starts(1, levels.patch, levels.stride)  # raises before work instead of for every file
-    present = [job for job in todo.jobs if not overwrite and job.target.is_file()]
-    kept = {job.source for job in present}
-    done, failures = _work(ensemble, [job for job in todo.jobs if job.source not in kept], bits)
+    if strays := remove_strays(output for job in todo.jobs for output in job.outputs):
+        LOG.info("removed %d unfinished files of an earlier run", len(strays))
+    present = {job: None for job in todo.jobs if not overwrite and job.target.is_file()}
+    jobs = [job for job in todo.jobs if job not in present]
+    done, failures = _work(ensemble, jobs, bits, standard_input)
     if len(todo.jobs) == len(failures):
         _give_up(todo, list(failures.values()))
     return {
-        "scale": ensemble.scale,
+        "scale": ensemble.plan.scale,
         "done": done,
         "skipped": [{"input": str(job.source), "output": str(job.target)} for job in present],
-        "failed": [{"input": str(path), "reason": str(error)} for path, error in failures.items()],
+        "failed": [{"input": str(job.source), "reason": str(error)} for job, error in failures.items()],
         "ignored": [str(path) for path in todo.ignored],
     }
 
 
 def _work(
-    ensemble: Ensemble, jobs: Sequence[Job], bits: Bits | None
-) -> tuple[list[dict[str, Any]], dict[Path, GpnasError]]:
-    """What was done, and the errors of the files that failed."""
+    ensemble: Ensemble, jobs: Sequence[Job], bits: Bits | None, standard_input: bytes | None
+) -> tuple[list[dict[str, Any]], dict[Job, GpnasError]]:
+    """What was done, and the errors of the images that failed."""
     done: list[dict[str, Any]] = []
-    failures: dict[Path, GpnasError] = {}
-    runs = [_runs(ensemble, job.source) for job in jobs]
-    with track(sum(runs), "upscaling", unit="network run") as progress:
-        for job, count in zip(jobs, runs, strict=True):
-            meter = _Meter(progress, count, job.source.name)
+    failures: dict[Job, GpnasError] = {}
+    writing: deque[tuple[Job, dict[str, Any], Future[None]]] = deque()
+
+    def finish(most: int) -> None:
+        """Wait until at most so many images are still being written."""
+        while len(writing) > most:
+            job, entry, written = writing.popleft()
+            try:
+                written.result()
+                done.append(entry)
+            except GpnasError as error:
+                failures[job] = error
+
+    meters = _meters(ensemble, {job: _size(job, standard_input) for job in jobs})
+    ready = replace(ensemble, members=prepare(ensemble.members, ensemble.plan.scale, precision=ensemble.plan.precision))
+    total = sum(meter.left for meter in meters.values())
+    with track(total, "upscaling", unit="megapixel") as progress, ThreadPoolExecutor(1, "writing") as writer:
+        for job, coming in read_ahead(jobs, partial(_read, standard_input=standard_input)):
+            started = time.perf_counter()
             try:
                 with _memory(job.source):
-                    done.append(_upscale_file(ensemble, job, bits, meter))
+                    image = coming.result()
+                    advance = partial(meters[job].advance, progress)
+                    written = upscale_image(ready, image, job, bits=bits or image.bits, advance=advance, writer=writer)
+                writing.append((job, _entry(job, image, ensemble.plan.scale, time.perf_counter() - started), written))
             except GpnasError as error:
-                failures[job.source] = error
-            meter.finish()
+                failures[job] = error
+            meters[job].finish(progress)
+            finish(most=1)
+        finish(most=0)
     return done, failures
 
 
-def _upscale_file(ensemble: Ensemble, job: Job, bits: Bits | None, meter: "_Meter") -> dict[str, Any]:
-    started = time.perf_counter()
-    image = _read(job.source)
-    depth = bits or image.bits
-    _check_fits(job.target, image, depth, ensemble.scale)
-    sr = upscale(
-        [_Metered(member, meter) for member in ensemble.members],
-        to_float(image.pixels),
-        ensemble.scale,
-        weights=ensemble.weights,
-        **ensemble.levels.arguments(),
-    )
-    _write(job.target, sr, depth, image)
-    return {
-        "input": str(job.source),
-        "output": str(job.target),
-        "width": sr.shape[1],
-        "height": sr.shape[0],
-        "seconds": time.perf_counter() - started,
-    }
-
-
-def _read(path: Path) -> ImageFile:
-    try:
-        return read_image(path)
-    except OSError as error:
-        raise PairError(f"{path}: {error.strerror}; expected a file that can be read: check its permissions") from error
-
-
-def _check_fits(target: Path, image: ImageFile, bits: Bits, scale: int) -> None:
-    """What `write_image` would refuse, before the networks run."""
+def _entry(job: Job, image: ImageFile, scale: int, seconds: float) -> dict[str, Any]:
     height, width = image.pixels.shape[:2]
-    check_writable(target, height * scale, width * scale, bits=bits, like=image)
+    beside = {} if job.uncertainty is None else {"uncertainty": str(job.uncertainty)}
+    sizes = {"width": width * scale, "height": height * scale}
+    return {"input": str(job.source), "output": str(job.target), **beside, **sizes, "seconds": seconds}
 
 
-def _write(target: Path, sr: np.ndarray, bits: Bits, image: ImageFile) -> None:
+def _read(job: Job, *, standard_input: bytes | None) -> ImageFile:
+    if job.source == Path(STREAM):
+        return parse_image(Path("standard input"), standard_input or b"")
     try:
-        write_image(target, sr, bits=bits, like=image)
+        return read_image(job.source)
     except OSError as error:
-        raise WorkError(
-            f"{target}: {error.strerror}; expected a place with room that can be written: free some, or choose another"
+        raise PairError(
+            f"{job.source}: {error.strerror}; expected a file that can be read: check its permissions"
         ) from error
+
+
+def _size(job: Job, standard_input: bytes | None) -> Size:
+    """From the header; nothing where it cannot be read, which reading the file will report."""
+    try:
+        return size_in(io.BytesIO(standard_input or b"")) if job.source == Path(STREAM) else image_size(job.source)
+    except (PairError, *DAMAGE, Image.DecompressionBombError):
+        return 0, 0
 
 
 @contextmanager
@@ -156,61 +157,40 @@ def _memory(path: Path) -> Iterator[None]:
 
 
 def _give_up(todo: Plan, errors: list[GpnasError]) -> None:
-    """Raise if the only image failed, or if no image of a folder can be used."""
-    if not todo.source.is_dir():
+    """Raise if the only image failed, or if no image of several can be used."""
+    if todo.single:
         raise errors[0]
     if all(isinstance(error, UsageError) for error in errors):
         more = [f"and {len(errors) - REASONS_SHOWN} more"] if len(errors) > REASONS_SHOWN else []
         reasons = " | ".join([*map(str, errors[:REASONS_SHOWN]), *more])
-        raise PairError(f"{todo.source}: none of {len(errors)} images can be used. {reasons}")
-
-
-def _runs(ensemble: Ensemble, path: Path) -> int:
-    """How often a network runs for an image; 0 where its header cannot be read, which reading the file will report."""
-    try:
-        width, height = _stored_size(path)
-    except (*DAMAGE, Image.DecompressionBombError):
-        return 0
-    plan = levels_plan(ensemble.scale, **ensemble.levels.arguments())
-    grid = plan.grid(height, width)
-    active = sum(share > 0 for share in shares(len(ensemble.members), ensemble.weights))
-    return active * len(grid.tops) * len(grid.lefts) * len(plan.transforms)
-
-
-def _stored_size(path: Path) -> tuple[int, int]:
-    """Width and height in the header. A turn, for which Pillow decodes a whole PNG, changes no count of patches."""
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata and large images, which `read_image` judges
-        if file.read(2) in (b"II", b"MM"):  # Pillow refuses TIFF colour of 16 bits
-            page = tifffile.TiffFile(file, offset=0).pages.first
-            return int(page.imagewidth), int(page.imagelength)
-        with Image.open(file) as image:
-            return image.size
+        raise PairError(f"none of {len(errors)} images can be used. {reasons}")
 
 
 class _Meter:
-    """The network runs of one file, told to the progress bar; those left out by a failure at its end."""
+    """One image's share of the progress: its output's megapixels, told as LR px are computed."""
 
-    def __init__(self, progress: Progress, runs: int, name: str) -> None:
-        self.progress, self.left, self.name = progress, runs, name
+    def __init__(self, name: str, megapixels: float, work: int) -> None:
+        self.name, self.left = name, megapixels
+        self.step = megapixels / max(work, 1)
 
-    def tick(self) -> None:
-        self.left -= 1
-        self.progress.advance(1, note=self.name)
+    def advance(self, progress: Progress, pixels: int) -> None:
+        """So many LR px were computed by one member."""
+        self.left -= self.step * pixels
+        progress.advance(self.step * pixels, note=self.name)
 
-    def finish(self) -> None:
-        if self.left > 0:
-            self.progress.advance(self.left, note=self.name)
+    def finish(self, progress: Progress) -> None:
+        """Also what a failure left out."""
+        if self.left > self.step:  # else rounding
+            progress.advance(self.left, note=self.name)
 
 
-class _Metered(nn.Module):
-    """A network that tells the meter of each run."""
-
-    def __init__(self, network: nn.Module, meter: _Meter) -> None:
-        super().__init__()
-        self.network, self.meter = network, meter
-
-    def forward(self, x: Tensor) -> Tensor:
-        sr: Tensor = self.network(x)
-        self.meter.tick()
-        return sr
+def _meters(ensemble: Ensemble, sizes: dict[Job, Size]) -> dict[Job, _Meter]:
+    plan, members = ensemble.plan, len(ensemble.active)
+    return {
+        job: _Meter(
+            job.source.name,
+            plan.scale**2 * width * height / MEGA,
+            members * plan.pixels(height, width) if width and height else 0,
+        )
+        for job, (width, height) in sizes.items()
+    }

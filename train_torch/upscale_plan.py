@@ -4,23 +4,39 @@ An output has the format of its input, but for JPEG, whose losses would be added
 are asked for, as it holds 8. Where the output is a single file, its suffix says the format.
 """
 
+import glob
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shared.data.encode import FORMATS
+from shared.data.encode import FORMATS, TIFF
 from shared.data.images import Bits
 from shared.errors import UsageError
+
+STREAM = "-"  # standard input or output
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One image file and what becomes of it."""
+    """One image file and what becomes of it.
+
+    Attributes:
+        source: the image; `-` for standard input.
+        target: the output; `-` for standard output.
+        uncertainty: the output of the members' disagreement, if it is asked for.
+    """
 
     source: Path
     target: Path
+    uncertainty: Path | None = None
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files that are made."""
+        written = () if self.target == Path(STREAM) else (self.target,)
+        return written if self.uncertainty is None else (*written, self.uncertainty)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,52 +44,75 @@ class Plan:
     """What is to be done.
 
     Attributes:
-        source: the image or folder that was given.
-        jobs: at least one; no two have one target, no target is among the sources.
-        ignored: files of the folder that no known suffix tells to be images.
+        jobs: at least one; no two have one output, no output is among the sources.
+        single: one image was named, not a folder or several: if it fails, all fails.
+        ignored: files of the folders that no known suffix tells to be images.
     """
 
-    source: Path
     jobs: tuple[Job, ...]
+    single: bool
     ignored: tuple[Path, ...] = ()
 
 
-def plan(source: Path, target: Path, *, bits: Bits | None = None) -> Plan:
+def plan(inputs: Sequence[str], output: str, *, bits: Bits | None = None, uncertainty: bool = False) -> Plan:
     """Which files become which.
 
     Args:
-        source: an image file, or a folder: then the images at any depth. Hidden files are left out, links to folders are not
-            followed, and images under `target` are left out where that lies inside the folder.
-        target: for a folder, the folder that gets the same structure. For a file, a file with a known suffix, or a folder.
+        inputs: image files, folders, patterns such as `photos/**/*.png`, or `-` alone for standard input. Of a folder the
+            images at any depth: hidden files are left out, links to folders are not followed, and images under `output` are
+            left out where that lies inside the folder.
+        output: for a single image a file with a known suffix, a folder, or `-` for a PNG on standard output; else a folder,
+            which gets the structure of each input folder.
         bits: the depth of the outputs; None: that of each input.
+        uncertainty: also plan a picture of the members' disagreement beside each output.
 
     Raises:
-        UsageError: no such file or folder, no image in it, a target of the wrong kind, two images that would become one
+        UsageError: no such file or folder, no image in it, an output of the wrong kind, two images that would become one
             file, or an output among the inputs.
     """
-    if source.is_dir():
-        return _plan_folder(source, target, bits)
-    if not source.exists():
-        raise UsageError(f"{source}: no such file or folder; expected an image, or a folder of images")
-    job = Job(source=source, target=_single_target(source, target, bits))
-    if job.target.resolve() == source.resolve():
-        raise UsageError(f"{source}: would be both input and output; expected another name or folder for the output")
-    return Plan(source=source, jobs=(job,))
-
-
-def _plan_folder(source: Path, target: Path, bits: Bits | None) -> Plan:
-    if target.suffix.lower() in FORMATS and not target.is_dir():
-        raise UsageError(f"{target}: named like an image; expected a folder, as {source} is one")
-    _check_folder(target)
-    files = list(_files(source, leave_out=target.resolve()))
-    images = [path for path in files if path.suffix.lower() in FORMATS]
-    if not images:
-        raise UsageError(f"{source}: got {len(files)} files and no image; expected PNG, TIFF, JPEG or WebP files")
-    jobs = tuple(Job(source=p, target=target / p.relative_to(source).with_name(_name(p, bits))) for p in images)
+    sources = _expanded(inputs)
+    single = len(sources) == 1 and not sources[0].is_dir()
+    found = _single(sources[0], output, bits) if single else _several(sources, output, bits)
+    jobs = tuple(replace(job, uncertainty=_uncertainty(job.target)) if uncertainty else job for job in found.jobs)
     _check_distinct(jobs)
-    if source.resolve() not in target.resolve().parents:
-        _check_outside(source, jobs)
-    return Plan(source=source, jobs=jobs, ignored=tuple(p for p in files if p.suffix.lower() not in FORMATS))
+    _check_no_input(jobs)
+    return replace(found, jobs=jobs)
+
+
+def _path(word: str) -> Path:
+    """A path as it was given; `./-` means a file of that name."""
+    return Path(word).absolute() if Path(word) == Path(STREAM) else Path(word)
+
+
+def _expanded(inputs: Sequence[str]) -> list[Path]:
+    """Files and folders that are there, or `-`, each once."""
+    if STREAM in inputs:
+        if len(inputs) > 1:
+            raise UsageError(f"got {' '.join(inputs)}; expected - alone: standard input is one image")
+        return [Path(STREAM)]
+    found: dict[str, Path] = {}
+    for word in inputs:
+        for path in _matches(word):
+            found.setdefault(os.path.abspath(path), path)
+    return list(found.values())
+
+
+def _matches(word: str) -> list[Path]:
+    if os.path.lexists(word):
+        return [_path(word)]
+    paths = [Path(match) for match in sorted(glob.glob(word, recursive=True))] if glob.has_magic(word) else []
+    images = [path for path in paths if path.is_dir() or path.suffix.lower() in FORMATS]
+    if not images:
+        what = (
+            f"a pattern that fits {len(paths)} files and no image" if glob.has_magic(word) else "no such file or folder"
+        )
+        raise UsageError(f"{word}: {what}; expected an image, a folder of images, or a pattern of them")
+    return images
+
+
+def _single(source: Path, output: str, bits: Bits | None) -> Plan:
+    target = Path(STREAM) if output == STREAM else _single_target(source, _path(output), bits)
+    return Plan(jobs=(Job(source=source, target=target),), single=True)
 
 
 def _single_target(source: Path, target: Path, bits: Bits | None) -> Path:
@@ -83,8 +122,35 @@ def _single_target(source: Path, target: Path, bits: Bits | None) -> Path:
         raise UsageError(
             f"{target}: suffix {target.suffix!r}; expected one of {', '.join(FORMATS)}, or a folder: make such a folder first"
         )
+    if source == Path(STREAM):
+        raise UsageError(
+            f"{target}: a folder; expected a file or - for the image from standard input, which has no name"
+        )
     _check_folder(target)
     return target / _name(source, bits)
+
+
+def _several(sources: Sequence[Path], output: str, bits: Bits | None) -> Plan:
+    target = _path(output)
+    if (target.suffix.lower() in FORMATS and not target.is_dir()) or output == STREAM:
+        raise UsageError(f"{output}: a single output; expected a folder for {', '.join(map(str, sources[:3]))}")
+    _check_folder(target)
+    jobs: dict[str, Job] = {}
+    ignored: list[Path] = []
+    for source in sources:
+        files = list(_files(source, leave_out=target.resolve())) if source.is_dir() else [source]
+        images = [path for path in files if path.suffix.lower() in FORMATS or path == source]
+        if not images:
+            raise UsageError(f"{source}: got {len(files)} files and no image; expected PNG, TIFF, JPEG or WebP files")
+        root = source if source.is_dir() else source.parent
+        for path in images:
+            named = Job(source=path, target=target / path.relative_to(root).with_name(_name(path, bits)))
+            jobs.setdefault(os.path.abspath(path), named)
+        ignored += [path for path in files if path not in images]
+    for source in sources:
+        if source.is_dir() and source.resolve() not in target.resolve().parents:
+            _check_outside(source, list(jobs.values()))
+    return Plan(jobs=tuple(jobs.values()), single=False, ignored=tuple(ignored))
 
 
 def _name(source: Path, bits: Bits | None) -> str:
@@ -94,6 +160,16 @@ def _name(source: Path, bits: Bits | None) -> str:
         return f"{source.name}.png"
     lossy = known.name == "JPEG"
     return f"{source.stem}.png" if lossy or (bits is not None and bits not in known.bits) else source.name
+
+
+def _uncertainty(target: Path) -> Path:
+    """The picture of the disagreement beside an output: 16 bits, so TIFF beside TIFF and PNG beside all others."""
+    if target == Path(STREAM):
+        raise UsageError(
+            "an image on standard output and its uncertainty; expected a file as output, to put both beside"
+        )
+    tiff = FORMATS[target.suffix.lower()] is TIFF
+    return target.with_name(f"{target.stem}.uncertainty{target.suffix if tiff else '.png'}")
 
 
 def _files(folder: Path, *, leave_out: Path) -> Iterator[Path]:
@@ -117,13 +193,24 @@ def _check_folder(target: Path) -> None:
 def _check_distinct(jobs: Sequence[Job]) -> None:
     sources: dict[Path, list[Path]] = defaultdict(list)
     for job in jobs:
-        sources[job.target].append(job.source)
+        for output in job.outputs:
+            sources[output].append(job.source)
     for target, paths in sources.items():
         if len(paths) > 1:
             raise UsageError(
                 f"{' and '.join(map(str, paths))} would both become {target}; expected one image for each output: "
                 "rename one, or upscale it to another folder"
             )
+
+
+def _check_no_input(jobs: Sequence[Job]) -> None:
+    sources = {os.path.realpath(job.source) for job in jobs}
+    for job in jobs:
+        for output in job.outputs:
+            if os.path.realpath(output) in sources:
+                raise UsageError(
+                    f"{output}: would be both input and output; expected another name or folder for the output"
+                )
 
 
 def _check_outside(source: Path, jobs: Sequence[Job]) -> None:

@@ -1,53 +1,96 @@
-"""`gpnas-sr upscale`: an image or a folder through the three-level ensemble."""
+"""`gpnas-sr upscale`: images and folders through the three-level ensemble."""
 
 import argparse
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.cli import ensemble_options
+from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from train_torch.ensemble.plan import Plan
 
 EXAMPLE = """
 gpnas-sr upscale runs/demo/suite.json photo.jpg photo_x4.png
-gpnas-sr upscale runs/demo photos/ photos_x4/ --no-self-ensemble
+gpnas-sr upscale runs/demo photos/ 'more/*.tif' photos_x4/ --quality balanced --memory 2GB
+gpnas-sr upscale runs/demo - - --quality fast < photo.jpg > photo_x4.png
 """
+STREAM = "-"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("suite", type=Path, metavar="SUITE", help="suite file, folder with one, or one weights file")
     parser.add_argument(
-        "input", type=Path, metavar="IN", help="an image (PNG, TIFF, JPEG, WebP), or a folder: its images at any depth"
+        "input",
+        nargs="+",
+        metavar="IN",
+        help="an image (PNG, TIFF, JPEG, WebP), a folder (its images at any depth), a pattern, or - for standard input",
     )
     parser.add_argument(
         "output",
-        type=Path,
         metavar="OUT",
-        help="a file, or a folder. In a folder names and formats are the inputs', but JPEG becomes PNG, without losses",
+        help="a file, a folder, or - for a PNG on standard output. In a folder names and formats are the inputs', "
+        "but JPEG becomes PNG, without losses",
     )
     parser.add_argument("--overwrite", action="store_true", help="make outputs anew that exist (default: skip them)")
     parser.add_argument("--bits", type=int, choices=(8, 16), help="depth of the outputs (default: that of each input)")
+    parser.add_argument(
+        "--quality",
+        choices=ensemble_options.QUALITIES,
+        default="paper",
+        help="how much of the paper's scheme is computed (default: paper, all of it); the switches below change single parts",
+    )
     ensemble_options.configure(parser)
+    parser.add_argument("--memory", metavar="SIZE", help="most memory of the process, such as 2GB (default: no limit)")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
+    )
+    parser.add_argument(
+        "--fusion",
+        choices=ensemble_options.FUSIONS,
+        default="mean",
+        help="how the networks' images become one (default: mean)",
+    )
+    parser.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="also write where the networks disagree, as OUT.uncertainty.png: white is a standard deviation of 1/4 or more",
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Upscale every image; status 1 if one of several failed."""
     from train_torch.upscale_plan import plan
 
-    todo = plan(args.input, args.output, bits=args.bits)  # refuses before torch and the networks are loaded
+    _check_streams(args)
+    memory = None if args.memory is None else ensemble_options.parse_memory(args.memory)
+    todo = plan(args.input, args.output, bits=args.bits, uncertainty=args.uncertainty)  # refuses before torch is loaded
 
+    from train_torch.device import on_device
     from train_torch.ensemble import load_suite
-    from train_torch.evaluate import Levels
-    from train_torch.upscale_files import Ensemble, upscale_files
+    from train_torch.upscale_files import upscale_files
+    from train_torch.upscale_image import Ensemble
 
     members, weights, scale = load_suite(args.suite)
-    levels = Levels(**ensemble_options.options(args))
-    ensemble = Ensemble(members=members, weights=weights, scale=scale, levels=levels)
-    value = {"suite": str(args.suite), **upscale_files(ensemble, todo, bits=args.bits, overwrite=args.overwrite)}
+    ensemble = Ensemble(
+        members=on_device(members, args.device),
+        weights=weights,
+        plan=_ensemble_plan(args, scale, memory),
+        fusion=args.fusion,
+    )
+    standard_input = sys.stdin.buffer.read() if STREAM in args.input else None
+    value = upscale_files(ensemble, todo, bits=args.bits, overwrite=args.overwrite, standard_input=standard_input)
+    value = {"suite": str(args.suite), "quality": args.quality, "fusion": args.fusion, **value}
     return {**value, "exit_status": 1} if value["failed"] else value
 
 
 def render(value: dict[str, Any]) -> str:
-    """A line an image, then what was skipped, ignored and failed."""
+    """A line an image, then what was skipped, ignored and failed. Nothing where the image itself went to standard output."""
+    if any(item["output"] == STREAM for item in value["done"]):
+        return ""
     lines = [
         f"{item['input']} -> {item['output']}  {item['width']}x{item['height']}  {item['seconds']:.1f} s"
         for item in value["done"]
@@ -64,3 +107,28 @@ def render(value: dict[str, Any]) -> str:
     ]
     counts = ", ".join(f"{len(value[key])} {key}" for key in ("done", "skipped", "failed"))
     return "\n".join([*lines, f"x{value['scale']}: {counts}"])
+
+
+def _check_streams(args: argparse.Namespace) -> None:
+    if args.output != STREAM:
+        return
+    if args.json:
+        raise UsageError("the image and --json would both go to standard output; expected one: name an output file")
+    if sys.stdout.isatty():
+        raise UsageError(
+            "standard output is a terminal; expected a pipe or a file: add > image.png, or name an output file"
+        )
+
+
+def _ensemble_plan(args: argparse.Namespace, scale: int, memory: int | None) -> "Plan":
+    """The preset, with the parts changed that are given."""
+    from train_torch.ensemble.presets import preset
+    from train_torch.ensemble.self_ensemble import transforms
+
+    given = ensemble_options.options(args)
+    changes: dict[str, Any] = {name: given[name] for name in ("patch", "stride") if name in given}
+    if "self_ensemble" in given:
+        changes["transforms"] = transforms(8 if given["self_ensemble"] else 1)
+    if not given.get("patch_ensemble", True):
+        changes["patch"] = None
+    return replace(preset(args.quality, scale, memory=memory), **changes)

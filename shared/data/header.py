@@ -23,11 +23,17 @@ def image_size(path: Path) -> tuple[int, int]:
         PairError: the header cannot be read.
     """
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata and large images, which `read_image` judges
-            (width, height), turn = _size_and_orientation(file)
+        with path.open("rb") as file:
+            return size_in(file)
     except (*DAMAGE, Image.DecompressionBombError) as error:
         raise PairError(f"{path}: {error}; expected a readable PNG, TIFF, JPEG or WebP; copy the file again") from None
+
+
+def size_in(file: BinaryIO) -> tuple[int, int]:
+    """As `image_size`, of an open file; raises whatever the decoders raise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata and large images, which `read_image` judges
+        (width, height), turn = _size_and_orientation(file)
     return (height, width) if turn in QUARTER_TURNS else (width, height)
 
 

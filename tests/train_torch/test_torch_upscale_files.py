@@ -18,10 +18,12 @@ from torch import nn
 from shared.errors import NonFiniteError, OutOfMemoryError, PairError, UsageError, WorkError
 from shared.spec import parse
 from train_torch.ensemble import upscale
-from train_torch.evaluate import Levels
+from train_torch.ensemble.pipeline import levels_plan
+from train_torch.ensemble.plan import Plan as EnsemblePlan
 from train_torch.network import build
-from train_torch.upscale_files import Ensemble, upscale_files
-from train_torch.upscale_plan import plan
+from train_torch.upscale_files import upscale_files
+from train_torch.upscale_image import Ensemble
+from train_torch.upscale_plan import Plan, plan
 
 pytestmark = pytest.mark.torch
 
@@ -29,7 +31,6 @@ RNG = np.random.default_rng(0)
 RGB8 = RNG.integers(0, 255, (9, 14, 3), dtype=np.uint8)  # no 255, which `Diverging` takes badly
 RGB16 = RNG.integers(0, 65535, (9, 14, 3), dtype=np.uint16)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-SMALL = Levels(patch=6, stride=3)
 SCALE = 2
 
 
@@ -50,9 +51,20 @@ class Hungry(Nearest):
         return super().forward(x) + torch.empty(1 << 50)[0]
 
 
-def ensemble(*members: nn.Module, levels: Levels = SMALL) -> Ensemble:
+def levels(*, patch: int = 6, stride: int = 3, self_ensemble: bool = True, patch_ensemble: bool = True) -> EnsemblePlan:
+    return levels_plan(SCALE, patch=patch, stride=stride, self_ensemble=self_ensemble, patch_ensemble=patch_ensemble)
+
+
+SMALL = levels()
+
+
+def ensemble(*members: nn.Module, through: EnsemblePlan = SMALL, fusion: str = "mean") -> Ensemble:
     members = members or (Nearest(),)
-    return Ensemble(members=members, weights=[1.0] * len(members), scale=SCALE, levels=levels)
+    return Ensemble(members=members, weights=[1.0] * len(members), plan=through, fusion=fusion)
+
+
+def planned(source: Path, target: Path, **options) -> Plan:
+    return plan([str(source)], str(target), **options)
 
 
 def enlarged(pixels: np.ndarray) -> np.ndarray:
@@ -61,7 +73,7 @@ def enlarged(pixels: np.ndarray) -> np.ndarray:
 
 def through(source: Path, target: Path, **options) -> Path:
     """Upscale one file; its output."""
-    made = plan(source, target, bits=options.get("bits"))
+    made = planned(source, target, bits=options.get("bits"))
     (entry,) = upscale_files(ensemble(), made, **options)["done"]
     assert entry["input"] == str(source)
     return Path(entry["output"])
@@ -172,7 +184,7 @@ def test_a_named_output_says_its_format(tmp_path: Path):
 
 def test_the_value_tells_size_and_time(tmp_path: Path):
     source = pngs(tmp_path / "in", a=RGB8)
-    value = upscale_files(ensemble(), plan(source, tmp_path / "out"))
+    value = upscale_files(ensemble(), planned(source, tmp_path / "out"))
     (entry,) = value["done"]
     assert (entry["width"], entry["height"]) == (28, 18)
     assert entry["seconds"] > 0
@@ -188,42 +200,85 @@ SPECS = [
 
 
 @pytest.mark.parametrize(
-    "levels", [SMALL, Levels(self_ensemble=False, patch_ensemble=False), Levels(patch=8, stride=8)], ids=str
+    "given", [{}, {"self_ensemble": False, "patch_ensemble": False}, {"patch": 8, "stride": 8}], ids=str
 )
-def test_the_output_is_that_of_the_ensemble_rounded(tmp_path: Path, levels: Levels):
+def test_the_output_is_that_of_the_ensemble_rounded(tmp_path: Path, given: dict):
     members = [build(parse(spec), seed) for seed, spec in enumerate(SPECS)]
-    asked = Ensemble(members=members, weights=[3.0, 1.0], scale=SCALE, levels=levels)
-    upscale_files(asked, plan(pngs(tmp_path / "in", a=RGB8), tmp_path / "out"))
+    asked = Ensemble(members=members, weights=[3.0, 1.0], plan=levels(**given))
+    upscale_files(asked, planned(pngs(tmp_path / "in", a=RGB8), tmp_path / "out"))
     lr = (RGB8 / 255).astype(np.float32)
-    sr = upscale(
-        members, lr, SCALE, [3.0, 1.0], levels.patch, levels.stride, levels.self_ensemble, levels.patch_ensemble
-    )
+    sr = upscale(members, lr, SCALE, [3.0, 1.0], **{"patch": 6, "stride": 3} | given)
     expected = np.floor(np.clip(sr.astype(np.float64), 0, 1) * 255 + 0.5)
     np.testing.assert_array_equal(decoded(tmp_path / "out/a.png"), expected)
-    other = upscale(members, lr, SCALE, [1.0, 3.0], levels.patch, levels.stride)  # control: another ensemble
+    other = upscale(members, lr, SCALE, [1.0, 3.0], patch=6, stride=3)  # control: another ensemble
     assert (np.floor(np.clip(other, 0, 1) * 255 + 0.5) != expected).any()
 
 
 def test_networks_are_left_as_they_were(tmp_path: Path):
     network = build(parse(SPECS[0])).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    upscale_files(ensemble(network), plan(pngs(tmp_path / "in", a=RGB8), tmp_path / "out"))
+    upscale_files(ensemble(network), planned(pngs(tmp_path / "in", a=RGB8), tmp_path / "out"))
     assert network.training
     assert before.keys() == network.state_dict().keys()
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
-@pytest.mark.parametrize(("levels", "runs"), [(SMALL, 2 * 2 * 4 * 8), (Levels(self_ensemble=False), 2)], ids=str)
-def test_progress_counts_every_run_of_a_network(tmp_path: Path, capsys, levels: Levels, runs: int):
-    """9 x 14 px in patches of 6 at stride 3: 2 x 4 of them."""
-    source = pngs(tmp_path / "in", a=RGB8)
-    (source / "bad.png").write_bytes((source / "a.png").read_bytes()[:-60])  # its header tells runs that never come
+@pytest.mark.parametrize(
+    "through", [SMALL, levels(self_ensemble=False, patch_ensemble=False)], ids=["patches", "whole"]
+)
+def test_progress_counts_the_megapixels_of_every_output(tmp_path: Path, capsys, through: EnsemblePlan):
+    source = pngs(tmp_path / "in", a=RGB8.repeat(8, axis=1).repeat(8, axis=0))
+    (source / "bad.png").write_bytes((source / "a.png").read_bytes()[:-60])  # its header tells pixels that never come
     tifffile.imwrite(source / "deep.tif", RGB16.transpose(1, 0, 2), photometric="rgb")
-    value = upscale_files(ensemble(Nearest(), Nearest(), levels=levels), plan(source, tmp_path / "out"))
+    value = upscale_files(ensemble(Nearest(), Nearest(), through=through), planned(source, tmp_path / "out"))
     assert (len(value["done"]), len(value["failed"])) == (2, 1)
+    megapixels = 4 * 9 * 14 * (64 + 64 + 1) / 1e6
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"upscaling: {3 * runs}/{3 * runs} network runs")
-    assert last.endswith("deep.tif")
+    assert last.startswith(f"upscaling: {megapixels:.2f}/{megapixels:.2f} megapixels, ")
+    assert " megapixels a second, 0 s left" in last
+
+
+def test_the_disagreement_is_written_beside_the_image(tmp_path: Path):
+    class Darker(Nearest):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * 0.5
+
+    Image.fromarray(np.dstack([RGB8, RGB8[..., 0]])).save(tmp_path / "a.png", icc_profile=PROFILE)
+    cv2.imwrite(str(tmp_path / "b.tif"), RGB16)
+    todo = plan([str(tmp_path / "a.png"), str(tmp_path / "b.tif")], str(tmp_path / "out"), uncertainty=True)
+    value = upscale_files(ensemble(Nearest(), Darker()), todo)
+    assert [entry["uncertainty"] for entry in value["done"]] == [
+        str(tmp_path / "out" / name) for name in ("a.uncertainty.png", "b.uncertainty.tif")
+    ]
+    for name, lr in (("a.uncertainty.png", RGB8 / 255), ("b.uncertainty.tif", RGB16[..., ::-1] / 65535)):
+        grey = opencv(tmp_path / "out" / name)
+        assert grey.dtype == np.uint16
+        spread = np.sqrt(np.square(enlarged(lr) / 4).mean(-1))  # two members: half their distance, x - x/2
+        np.testing.assert_allclose(grey / 65535, np.minimum(4 * spread, 1), rtol=0, atol=2e-5)
+    assert written(tmp_path / "out") == ["a.png", "a.uncertainty.png", "b.tif", "b.uncertainty.tif"]
+    with Image.open(tmp_path / "out/a.uncertainty.png") as image:
+        assert "icc_profile" not in image.info  # a colour profile is none of grey
+
+
+def test_the_fusion_that_was_asked_for(tmp_path: Path):
+    class Black(Nearest):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * 0
+
+    source = pngs(tmp_path / "in", a=RGB8)
+    members = [Nearest(), Nearest(), Black()]
+    for fusion in ("mean", "robust"):
+        upscale_files(ensemble(*members, fusion=fusion), planned(source, tmp_path / fusion))
+    np.testing.assert_allclose(decoded(tmp_path / "mean/a.png"), enlarged(RGB8) * (2 / 3), rtol=0, atol=0.51)
+    assert np.abs(decoded(tmp_path / "robust/a.png").astype(int) - enlarged(RGB8)).mean() < 2
+
+
+@pytest.mark.parametrize("height", [1, 2, 5, 9])
+@pytest.mark.parametrize("width", [1, 3, 9])
+def test_tiny_images(tmp_path: Path, height: int, width: int):
+    small = RGB8[:height, :width]
+    output = through(next(pngs(tmp_path / "in", a=small).iterdir()), tmp_path / "out")
+    np.testing.assert_array_equal(decoded(output), enlarged(small))
 
 
 # ---- bad files, and going on ---------------------------------------------------------------------------------------
@@ -234,7 +289,7 @@ def test_a_bad_file_is_reported_and_the_others_are_done(tmp_path: Path):
     (source / "d.png").write_bytes(b"no image")
     (source / "b.png").write_bytes((source / "a.png").read_bytes()[:-60])
     (source / "notes.txt").touch()
-    value = upscale_files(ensemble(), plan(source, tmp_path / "out"))
+    value = upscale_files(ensemble(), planned(source, tmp_path / "out"))
     assert [Path(entry["output"]).name for entry in value["done"]] == ["a.png", "c.png"]
     reasons = {Path(entry["input"]).name: entry["reason"] for entry in value["failed"]}
     assert set(reasons) == {"b.png", "d.png"}
@@ -250,9 +305,9 @@ def test_not_one_good_image_is_wrong_input(tmp_path: Path):
     for name in ("a.png", "b.png"):
         (source / name).write_bytes(b"no image")
     with pytest.raises(PairError, match=r"none of 2 images can be used.*a\.png.*b\.png"):
-        upscale_files(ensemble(), plan(source, tmp_path / "out"))
+        upscale_files(ensemble(), planned(source, tmp_path / "out"))
     with pytest.raises(PairError, match="not recognised"):
-        upscale_files(ensemble(), plan(source / "a.png", tmp_path / "out"))
+        upscale_files(ensemble(), planned(source / "a.png", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -262,26 +317,26 @@ def test_nothing_that_is_not_finite_is_written(tmp_path: Path):
     source = pngs(tmp_path / "in", a=RGB8, white=white)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/white.png").write_bytes(b"older")
-    value = upscale_files(ensemble(Diverging()), plan(source, tmp_path / "out"), overwrite=True)
+    value = upscale_files(ensemble(Diverging()), planned(source, tmp_path / "out"), overwrite=True)
     assert [Path(entry["input"]).name for entry in value["failed"]] == ["white.png"]
     assert "not finite" in value["failed"][0]["reason"]
     assert (tmp_path / "out/white.png").read_bytes() == b"older"
     assert written(tmp_path / "out") == ["a.png", "white.png"]
     with pytest.raises(NonFiniteError):
-        upscale_files(ensemble(Diverging()), plan(source / "white.png", tmp_path / "other"))
+        upscale_files(ensemble(Diverging()), planned(source / "white.png", tmp_path / "other"))
     assert not (tmp_path / "other").exists()
 
 
 def test_failed_work_on_every_good_image_is_not_wrong_input(tmp_path: Path):
     source = pngs(tmp_path / "in", a=RGB8)
     (source / "b.png").write_bytes(b"no image")
-    value = upscale_files(ensemble(Hungry()), plan(source, tmp_path / "out"))
+    value = upscale_files(ensemble(Hungry()), planned(source, tmp_path / "out"))
     assert value["done"] == []
     reasons = [entry["reason"] for entry in value["failed"]]
     assert "can't allocate memory" in reasons[0]
     assert "by patches" in reasons[0]
     with pytest.raises(OutOfMemoryError, match="can't allocate memory"):
-        upscale_files(ensemble(Hungry()), plan(source / "a.png", tmp_path / "out"))
+        upscale_files(ensemble(Hungry()), planned(source / "a.png", tmp_path / "out"))
 
 
 def test_other_faults_of_a_network_are_not_taken_for_memory(tmp_path: Path):
@@ -290,7 +345,7 @@ def test_other_faults_of_a_network_are_not_taken_for_memory(tmp_path: Path):
             raise RuntimeError("a fault of the program")
 
     with pytest.raises(RuntimeError, match="a fault of the program") as caught:
-        upscale_files(ensemble(Faulty()), plan(pngs(tmp_path / "in", a=RGB8), tmp_path / "out"))
+        upscale_files(ensemble(Faulty()), planned(pngs(tmp_path / "in", a=RGB8), tmp_path / "out"))
     assert not isinstance(caught.value, WorkError)
 
 
@@ -299,11 +354,11 @@ def test_a_place_that_cannot_be_written_fails_that_file_alone(tmp_path: Path):
     pngs(source / "sub", b=RGB8)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/sub").write_bytes(b"a file where a folder should be")
-    value = upscale_files(ensemble(), plan(source, tmp_path / "out"))
+    value = upscale_files(ensemble(), planned(source, tmp_path / "out"))
     assert [Path(entry["input"]).name for entry in value["failed"]] == ["b.png"]
     assert os.strerror(errno.EEXIST) in value["failed"][0]["reason"]
     with pytest.raises(WorkError, match="expected a place with room"):
-        upscale_files(ensemble(), plan(source / "a.png", tmp_path / "out/sub/deeper/a.png"))
+        upscale_files(ensemble(), planned(source / "a.png", tmp_path / "out/sub/deeper/a.png"))
 
 
 @pytest.mark.parametrize(
@@ -314,26 +369,19 @@ def test_what_the_format_cannot_hold_is_refused_before_the_networks_run(tmp_path
     Image.fromarray(wide).save(tmp_path / "in.png")
     network = Hungry()
     with pytest.raises(UsageError, match=message):
-        upscale_files(ensemble(network), plan(tmp_path / "in.png", tmp_path / target))
-
-
-@pytest.mark.parametrize("levels", [Levels(patch=6, stride=7), Levels(patch=0)], ids=str)
-def test_wrong_patches_are_refused_before_work(tmp_path: Path, levels: Levels):
-    made = plan(pngs(tmp_path / "in", a=RGB8, b=RGB8), tmp_path / "out")
-    with pytest.raises(UsageError, match="expected 1 <= stride <= patch"):
-        upscale_files(ensemble(levels=levels), made)
+        upscale_files(ensemble(network), planned(tmp_path / "in.png", tmp_path / target))
 
 
 def test_what_exists_is_skipped_unless_asked_for(tmp_path: Path):
     source = pngs(tmp_path / "in", a=RGB8, b=RGB8)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.png").write_bytes(b"mine")
-    value = upscale_files(ensemble(), plan(source, tmp_path / "out"))
+    value = upscale_files(ensemble(), planned(source, tmp_path / "out"))
     assert value["skipped"] == [{"input": str(source / "a.png"), "output": str(tmp_path / "out/a.png")}]
     assert (tmp_path / "out/a.png").read_bytes() == b"mine"
-    again = upscale_files(ensemble(Hungry()), plan(source, tmp_path / "out"))
+    again = upscale_files(ensemble(Hungry()), planned(source, tmp_path / "out"))
     assert (len(again["skipped"]), again["done"], again["failed"]) == (2, [], [])
-    value = upscale_files(ensemble(), plan(source, tmp_path / "out"), overwrite=True)
+    value = upscale_files(ensemble(), planned(source, tmp_path / "out"), overwrite=True)
     assert (len(value["done"]), value["skipped"]) == (2, [])
     np.testing.assert_array_equal(decoded(tmp_path / "out/a.png"), enlarged(RGB8))
 
@@ -341,14 +389,14 @@ def test_what_exists_is_skipped_unless_asked_for(tmp_path: Path):
 def test_an_output_folder_inside_the_input_is_not_upscaled_again(tmp_path: Path):
     source = pngs(tmp_path / "in", a=RGB8)
     for _ in range(2):
-        upscale_files(ensemble(), plan(source, source / "out"), overwrite=True)
+        upscale_files(ensemble(), planned(source, source / "out"), overwrite=True)
     assert written(source) == ["a.png", "out/a.png"]
 
 
 def test_a_file_that_the_system_refuses_to_read_fails_alone(tmp_path: Path):
     source = pngs(tmp_path / "in", a=RGB8)
     (source / "loop.png").symlink_to("loop.png")  # permissions would not stop root, a link to itself does
-    value = upscale_files(ensemble(), plan(source, tmp_path / "out"))
+    value = upscale_files(ensemble(), planned(source, tmp_path / "out"))
     assert [Path(entry["input"]).name for entry in value["failed"]] == ["loop.png"]
     assert os.strerror(errno.ELOOP) in value["failed"][0]["reason"]
     assert "expected a file that can be read" in value["failed"][0]["reason"]

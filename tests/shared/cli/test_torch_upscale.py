@@ -1,11 +1,11 @@
 """The command on real small suites: exit statuses, both outputs, each switch, and a run that is killed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,9 @@ from shared.spec import make_spec_file, parse
 from shared.suite import Member, Suite, write_suite
 from shared.weights import save_weights
 from train_torch.ensemble import load_suite, upscale
+from train_torch.ensemble.pipeline import upscale_bands
+from train_torch.ensemble.presets import preset
+from train_torch.ensemble.self_ensemble import TRANSFORMS
 
 pytestmark = pytest.mark.torch
 
@@ -176,27 +179,100 @@ def test_networks_that_overflow_write_nothing_and_give_status_1(photos, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_files(suite, tmp_path, capsys):
-    source, out, names = tmp_path / "in", tmp_path / "out", [f"{i:02}.png" for i in range(8)]
-    source.mkdir()
-    for i, name in enumerate(names):
-        Image.fromarray(np.roll(RGB, i, axis=0)).save(source / name)
-    words = [sys.executable, "-m", "shared.cli.main", *command(suite, source, out)]
-    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ})
-    while child.poll() is None and not list(out.glob("*.png")):
+def started_run(words: list, out: Path) -> subprocess.Popen:
+    """The command in a process of its own, as soon as it has begun to write."""
+    before = set(out.iterdir()) if out.exists() else set()
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while child.poll() is None and (not out.exists() or set(out.iterdir()) <= before):
         time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    made = {path: path.read_bytes() for path in out.glob("*.png")}
-    assert 1 <= len(made) < len(names)
-    (out / ".05.png.k2x9.tmp").write_bytes(b"half an image, as a kill while writing leaves it")
+    return child
 
-    value = value_of(capsys, suite, source, out)
-    assert len(value["skipped"]) == len(made)
-    assert len(value["done"]) == len(names) - len(made)
-    whole = value_of(capsys, suite, source, tmp_path / "whole")
-    assert len(whole["done"]) == len(names)
-    assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == names
-    assert all((out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
-    assert all(path.read_bytes() == data for path, data in made.items())
-    assert len(value_of(capsys, suite, out, tmp_path / "next", "--no-self-ensemble")["done"]) == len(names)
+
+def test_a_run_killed_at_any_moment_goes_on_and_ends_with_the_same_files(suite, tmp_path, capsys):
+    """Moments drawn from the time in which an undisturbed run writes."""
+    source, out, whole = tmp_path / "in", tmp_path / "out", tmp_path / "whole"
+    source.mkdir()
+    names = [f"{i}.{suffix}" for i in range(3) for suffix in ("png", "tif")]
+    for i, name in enumerate(names):
+        Image.fromarray(np.roll(RGB, i, axis=0).repeat(3, axis=1)).save(source / name)
+    words = [sys.executable, "-m", "shared.cli.main"]
+    child = started_run([*words, *command(suite, source, whole, "--uncertainty")], whole)
+    began = time.monotonic()
+    assert child.wait() == 0
+    took = time.monotonic() - began
+    expected = {path.name: path.read_bytes() for path in whole.iterdir()}
+    assert len(expected) == 2 * len(names)
+
+    kills = 0
+    for moment in np.random.default_rng(0).uniform(0, took, 2):  # each goes on where the last was stopped
+        child = started_run([*words, *command(suite, source, out, "--uncertainty")], out)
+        time.sleep(moment)
+        child.send_signal(signal.SIGKILL)
+        kills += child.wait() == -signal.SIGKILL
+        for path in out.glob("[!.]*"):  # whole, or not there
+            assert path.read_bytes() == expected[path.name]
+        images = [out / name for name in names if (out / name).exists()]
+        assert all((out / f"{path.stem}.uncertainty{path.suffix}").exists() for path in images)
+    assert kills
+    (out / ".1.png.k2x9abcd.tmp").write_bytes(b"half an image, as a kill while writing leaves it")
+    value_of(capsys, suite, source, out, "--uncertainty")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == expected  # and nothing else is left there
+    assert len(value_of(capsys, suite, source, out, "--uncertainty")["skipped"]) == len(names)
+
+
+# ---- streams, presets, limits --------------------------------------------------------------------------------------
+
+
+def test_standard_input_to_standard_output(suite, photos, tmp_path):
+    words = [sys.executable, "-m", "shared.cli.main", *command(suite, "-", "-")]
+    piped = subprocess.run(words, input=(photos / "a.png").read_bytes(), capture_output=True, check=True)
+    assert main(command(suite, photos / "a.png", tmp_path / "one.png")) == 0
+    assert piped.stdout == (tmp_path / "one.png").read_bytes()  # and nothing else
+    broken = subprocess.run(words, input=b"no image", capture_output=True, check=False)
+    assert (broken.returncode, broken.stdout) == (2, b"")
+    assert b"standard input: not recognised" in broken.stderr
+
+
+def test_an_image_and_json_do_not_both_go_to_standard_output(suite, photos, capsys):
+    assert main([*command(suite, photos / "a.png", "-"), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "expected one: name an output file" in captured.err
+
+
+def test_quality_with_single_parts_changed(suite, photos, tmp_path):
+    members, weights, _ = load_suite(suite)
+    lr = (decoded(photos / "a.png") / 255).astype(np.float32)
+    for words, plan in (
+        (["--quality", "fast"], preset("fast", 2)),
+        (["--quality", "balanced"], preset("balanced", 2)),
+        (["--quality", "fast", "--patch", "6", "--stride", "4"], replace(preset("fast", 2), patch=6, stride=4)),
+        (["--quality", "fast", "--self-ensemble"], replace(preset("fast", 2), transforms=TRANSFORMS)),
+        (["--quality", "balanced", "--no-patch-ensemble"], replace(preset("balanced", 2), patch=None)),
+    ):
+        assert (
+            main(["upscale", str(suite), str(photos / "a.png"), str(tmp_path / "one.png"), "--overwrite", *words]) == 0
+        )
+        sr = np.concatenate(list(upscale_bands(members, lr, plan, weights=weights)))
+        expected = np.floor(np.clip(sr, 0, 1) * np.float32(255) + np.float32(0.5))
+        np.testing.assert_array_equal(decoded(tmp_path / "one.png"), expected)
+
+
+def test_the_value_tells_how_it_was_made(suite, photos, tmp_path, capsys):
+    value = value_of(capsys, suite, photos / "a.png", tmp_path / "one.png", "--fusion", "robust", "--uncertainty")
+    assert (value["quality"], value["fusion"]) == ("paper", "robust")
+    assert value["done"][0]["uncertainty"] == str(tmp_path / "one.uncertainty.png")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--memory", "two"], "expected bytes such as 2GB"),
+        (["--device", "abacus"], "device: got 'abacus'"),
+        (["--quality", "fast", "--patch", "100"], "expected 1 <= stride <= patch"),
+    ],
+)
+def test_what_cannot_be_done_gives_status_2(suite, photos, tmp_path, capsys, words, message):
+    assert main(["upscale", str(suite), str(photos), str(tmp_path / "out"), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

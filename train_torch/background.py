@@ -1,0 +1,54 @@
+"""Reading ahead and writing behind: a thread each, beside the one that computes."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+def read_ahead(items: Iterable[Item], read: Callable[[Item], Value]) -> Iterator[tuple[Item, "Future[Value]"]]:
+    """Each item with what `read` makes of it, or raises: while one is used, the next one is read."""
+    with ThreadPoolExecutor(1, "reading") as pool:
+        coming: deque[tuple[Item, Future[Value]]] = deque()
+        for item in items:
+            coming.append((item, pool.submit(read, item)))
+            if len(coming) > 1:
+                yield coming.popleft()
+        yield from coming
+
+
+class Behind:
+    """One call at a time on another thread; whoever brings the next one waits for the last, and gets its error.
+
+    At the end of a `with` block nothing runs any more, also if the block raised.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self.running: Future[Any] | None = None
+
+    def do(self, call: Callable[..., Any], *values: Any) -> None:
+        """Call it soon."""
+        self.settle()
+        self.running = self.pool.submit(call, *values)
+
+    def settle(self) -> None:
+        """Wait for the last call; raises what it raised."""
+        running, self.running = self.running, None
+        if running is not None:
+            running.result()
+
+    def __enter__(self) -> "Behind":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.settle()
+        elif self.running is not None:
+            wait([self.running])
