@@ -12,12 +12,10 @@ from search_paddle.config import ProxyConfig
 from shared.data.images import quantise, to_float
 from shared.data.pack import Pack
 from shared.errors import NonFiniteError
-from shared.metrics import psnr_rgb
+from shared.metrics import MOST_PSNR, psnr_rgb
 from shared.resize import bicubic_upscale
 
 Enlarge = Callable[[np.ndarray], np.ndarray]  # (h, w, 3) float32 in [0, 1] -> (s*h, s*w, 3) float, nominally in [0, 1]
-
-MOST_PSNR = 100.0  # dB, for an output that equals HR: infinity has no mean, and JSON has no infinity
 
 
 WINDOW = 16  # HR px, side of the squares whose errors are kept
