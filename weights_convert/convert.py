@@ -130,7 +130,7 @@ def _fitted(
         raise WeightsError(
             f"{name}: {len(lines)} of {len(shapes)} arrays differ, so nothing is loaded:\n  {listed}{more}"
         )
-    return {key: np.ascontiguousarray(ours[key], dtype=np.float32) for key in shapes}
+    return {key: np.array(ours[key], dtype=np.float32, order="C") for key in shapes}  # copies: the file's bytes can go
 
 
 def _dual_arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:

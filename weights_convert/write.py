@@ -6,8 +6,9 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ SUFFIXES: Mapping[str, Framework | None] = {
     ".pth": "torch",
     ".pt": "torch",
 }
+ROOT = Path(__file__).resolve().parents[1]
 PICKLE_PROTOCOL = 4  # Paddle's own default; it reads 2 to 4
 
 
@@ -56,14 +58,17 @@ def write_weights(path: Path, file: WeightsFile, *, keys: str = "own") -> list[P
         fitting = [name for name, families in key_choices().items() if file.spec.family in families]
         raise UsageError(f"--keys {keys}: no such names for {file.spec.family}; expected one of {', '.join(fitting)}")
     rules = network_layouts(file.spec)
-    arrays = {name: rules[name].to[framework](array) for name, array in file.weights.items()}
+    arrays = {name: rule.to[framework](file.weights[name]) for name, rule in rules.items() if name in file.weights}
     parcels = upstream.parcels(arrays, file.spec)
     text = json.dumps(description(file.spec, file.provenance), sort_keys=True, allow_nan=False)
     contents = {path.with_name(path.stem + extra + path.suffix): parcel for extra, parcel in parcels.items()}
-    data = {target: _encoded(target, parcel, framework, text) for target, parcel in contents.items()}
-    for target, written in data.items():
+    encode = _paddle_files if framework == "paddle" else _torch_files
+    data = encode(list(contents.values()), text)
+    for target, parcel, written in zip(contents, contents.values(), data, strict=True):
+        _check(target, parcel, written)
+    for target, written in zip(contents, data, strict=True):
         write_bytes(target, written)
-    return list(data)
+    return list(contents)
 
 
 def framework_of(path: Path) -> Framework | None:
@@ -73,17 +78,15 @@ def framework_of(path: Path) -> Framework | None:
     return SUFFIXES[path.suffix]
 
 
-def _encoded(path: Path, parcel: Parcel, framework: Framework, text: str) -> bytes:
-    """The bytes of a file, read back and compared."""
-    data = _paddle_bytes(parcel, text) if framework == "paddle" else _torch_bytes(parcel, text)
+def _check(path: Path, parcel: Parcel, data: bytes) -> None:
+    """Read what is to be written and compare every bit."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         copy.write_bytes(data)
         checkpoint = read_checkpoint(copy)
     for index, (key, arrays) in enumerate(parcel.states.items()):
         if not _equal(_read_back(checkpoint, parcel, key, index), arrays):
-            raise WorkError(f"{path}: what was written does not read back bit for bit; nothing was kept")
-    return data
+            raise WorkError(f"{path}: what would be written does not read back bit for bit; nothing was kept")
 
 
 def _read_back(checkpoint: Checkpoint, parcel: Parcel, key: str, index: int) -> Mapping[str, np.ndarray]:
@@ -99,41 +102,43 @@ def _equal(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) 
     )
 
 
-def _paddle_bytes(parcel: Parcel, text: str) -> bytes:
-    """A pickle of dicts, arrays and strings: what paddle.save writes, and paddle.load reads."""
+def _paddle_files(parcels: Sequence[Parcel], text: str) -> list[bytes]:
+    """Pickles of dicts, arrays and strings: what paddle.save writes, and paddle.load reads."""
+    return [pickle.dumps(_paddle_value(parcel, text), protocol=PICKLE_PROTOCOL) for parcel in parcels]
+
+
+def _paddle_value(parcel: Parcel, text: str) -> Any:
     states = {
         key: {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         for key, arrays in parcel.states.items()
     }
     if parcel.form == "list":
-        return pickle.dumps(list(states.values()), protocol=PICKLE_PROTOCOL)
+        return list(states.values())
     if parcel.form == "keyed":
-        return pickle.dumps({**states, KEY: text}, protocol=PICKLE_PROTOCOL)
+        return {**states, KEY: text}
     (state,) = states.values()
-    return pickle.dumps({**state, NAMES: {name: name for name in state}, KEY: text}, protocol=PICKLE_PROTOCOL)
+    return {**state, NAMES: {name: name for name in state}, KEY: text}
 
 
-def _torch_bytes(parcel: Parcel, text: str) -> bytes:
+def _torch_files(parcels: Sequence[Parcel], text: str) -> list[bytes]:
     """What torch.save writes, in a process of its own.
 
     Raises:
         WorkError: the process failed; the message carries the end of what it said.
     """
     with tempfile.TemporaryDirectory() as name:
-        source, target = Path(name) / "parcel.safetensors", Path(name) / "parcel.pth"
-        arrays = {
-            f"{index}/{key}": array
-            for index, state in enumerate(parcel.states.values())
-            for key, array in state.items()
-        }
-        names = [list(state) for state in parcel.states.values()]
-        write_arrays(source, arrays, {"form": parcel.form, "keys": list(parcel.states), "names": names, "text": text})
-        command = [sys.executable, "-m", "weights_convert.write_torch", str(source), str(target)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
-        )
+        folder = Path(name)
+        for number, parcel in enumerate(parcels):
+            states = list(parcel.states.values())
+            arrays = {f"{index}/{key}": array for index, state in enumerate(states) for key, array in state.items()}
+            form = {"form": parcel.form, "keys": list(parcel.states), "names": [list(state) for state in states]}
+            write_arrays(folder / f"{number}.safetensors", arrays, {**form, "text": text})
+        command = [sys.executable, "-P", "-m", "weights_convert.write_torch", str(folder)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
+            said = done.stderr[-2000:].strip()
             raise WorkError(
-                f"torch worker ended with status {done.returncode}: {done.stderr[-2000:]}; is torch installed (gpnas-sr[train])?"
+                f"torch worker ended with status {done.returncode}: {said}; writing .pth needs torch (gpnas-sr[train])"
             )
-        return target.read_bytes()
+        return [(folder / f"{number}.pth").read_bytes() for number in range(len(parcels))]

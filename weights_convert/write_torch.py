@@ -1,4 +1,6 @@
-"""Write state dicts as torch.save does: `python -m weights_convert.write_torch IN.safetensors OUT.pth`.
+"""Write state dicts as torch.save does: `python -m weights_convert.write_torch FOLDER`.
+
+For each `0.safetensors` … in the folder (see write.py) comes a `0.pth` ….
 
 The description of this project goes into the `_metadata` of the (first) state dict, where load_state_dict lets it pass.
 """
@@ -31,4 +33,5 @@ def value_of(source: Path) -> Any:
 
 
 if __name__ == "__main__":
-    torch.save(value_of(Path(sys.argv[1])), sys.argv[2])
+    for source in sorted(Path(sys.argv[1]).glob("*.safetensors")):
+        torch.save(value_of(source), source.with_suffix(".pth"))
