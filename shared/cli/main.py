@@ -26,6 +26,8 @@ COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("ablate",): ("ablate", "the paper's Table 1 for a suite: singles, pairs, all, levels off"),
     ("convert",): ("convert", "weights between safetensors, Paddle and Torch files, published checkpoints included"),
     ("export",): ("export", "a network or a suite as ONNX or torch.export program, checked"),
+    ("check-tiling",): ("check_tiling", "what tiles cost a network with global pooling, and the size that is safe"),
+    ("compare",): ("compare", "whether Paddle, Torch and NumPy compute the same network and training, node by node"),
     ("report",): ("report", "one HTML page of runs: search, table, pictures"),
     ("archive", "add"): ("archive_add", "put spec files into an archive"),
     ("archive", "list"): ("archive_list", "the specs of an archive"),
