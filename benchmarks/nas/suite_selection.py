@@ -1,0 +1,220 @@
+"""Which rule chooses the better suite of three, on sr_table.h5: by residual covariance, the top 3, or the best of each family.
+
+    .venv/bin/python -m benchmarks.nas.suite_selection [--seeds 100] [--searched 30]
+
+For each seed 30 random architectures of the table count as searched. Each rule sees their scores and, the covariance rule, their
+errors on the windows of the validation pairs, of the short trainings or of the long ones. The suite is judged by the long
+trainings (another seed than the short ones) on the windows of the held-out pairs: mean over pairs of the PSNR of the mean of the
+members. Shares: the rule's own (the other rules have none: equal), or, for all rules alike, fitted anew to the long trainings'
+errors on the validation windows, as a suite is after its training. Signed-rank tests: over seeds (sub-tables of one table, judged
+by the same pairs), and over the held-out pairs (differences averaged over seeds). Also the rank correlation of budgets. Writes
+suite_selection.json and suite_selection.md here.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau, spearmanr, wilcoxon
+
+from benchmarks.nas.sr_table_file import TABLE, SrTable
+from search_paddle.gp_nas.errors import Floats, correlate, error_covariance, error_products
+from search_paddle.gp_nas.suite import Candidate, select_complementary, select_suite
+from search_paddle.validation import LEVELS
+from shared.error_shares import least_error_shares
+from shared.spec import software
+
+HERE = Path(__file__).parent
+SIZE = 3
+RULES = ("covariance", "top 3", "each family")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Measured:
+    """The table as products of errors.
+
+    Attributes:
+        candidates: of one budget, in the order of the rows; budget -> candidates.
+        validation: budget -> error products of the validation pairs (p, n, n).
+        test: of the long trainings on the held-out pairs, mean squares in [0, 1], (q, n, n).
+    """
+
+    candidates: dict[str, list[Candidate]]
+    validation: dict[str, Floats]
+    test: Floats
+
+
+def measure(table: SrTable) -> Measured:
+    """All products of a table."""
+    candidates = {
+        run: [
+            Candidate(
+                id=row["id"], family=row["architecture"]["family"], score=row["runs"][run]["score"], cost=row["cost"]
+            )
+            for row in table.rows
+        ]
+        for run in ("short", "long")
+    }
+    pairs, test_pairs = len(table.bicubic["psnr_rgb"]), len(table.bicubic["test_psnr_rgb"])
+    held_out = table.residuals["long", "test"]
+    values = held_out[0].size // test_pairs
+    return Measured(
+        candidates=candidates,
+        validation={run: error_products(table.residuals[run, "validation"], pairs) for run in ("short", "long")},
+        test=error_products(held_out, test_pairs) / (values * LEVELS**2),
+    )
+
+
+def psnr_by_pair(measured: Measured, members: list[int], shares: Floats) -> Floats:
+    """PSNR of the mean of the members on each held-out pair, dB."""
+    part = measured.test[:, members][:, :, members]
+    return -10 * np.log10(np.einsum("i,pij,j->p", shares, part, shares))
+
+
+def covariance(measured: Measured, run: str, rows: list[int]) -> Floats:
+    """Of the rows, as a search that trained them would have it."""
+    products = measured.validation[run][:, rows][:, :, rows]
+    scores = np.array([measured.candidates[run][row].score for row in rows])
+    return error_covariance(correlate(products).values, scores)
+
+
+def choose(measured: Measured, run: str, rows: list[int]) -> dict[str, tuple[list[int], Floats]]:
+    """Rule -> members and shares."""
+    candidates = [measured.candidates[run][row] for row in rows]
+    places = {candidate.id: row for candidate, row in zip(candidates, rows, strict=True)}
+    found = select_complementary(candidates, covariance(measured, run, rows), size=SIZE)
+    families = select_suite(candidates, size=SIZE)
+    top = sorted(candidates, key=lambda candidate: -candidate.score)[:SIZE]
+    equal = np.full(SIZE, 1 / SIZE)
+    return {
+        "covariance": ([places[one.id] for one in found.members], np.array(found.shares)),
+        "top 3": ([places[one.id] for one in top], equal),
+        "each family": ([places[one.id] for one in families.members], equal),
+    }
+
+
+def judge(measured: Measured, run: str, searched: int, seeds: int) -> dict[str, Any]:
+    """Held-out PSNR (seeds, pairs) of each rule, with its own shares and with fitted ones, and the members' families."""
+    own: dict[str, list[Floats]] = {rule: [] for rule in RULES}
+    fitted: dict[str, list[Floats]] = {rule: [] for rule in RULES}
+    mixed = dict.fromkeys(RULES, 0)
+    for seed in range(seeds):
+        rows = np.random.default_rng(seed).permutation(len(measured.candidates[run]))[:searched].tolist()
+        for rule, (members, shares) in choose(measured, run, rows).items():
+            own[rule].append(psnr_by_pair(measured, members, shares))
+            anew = least_error_shares(covariance(measured, "long", members))
+            fitted[rule].append(psnr_by_pair(measured, members, anew))
+            mixed[rule] += len({measured.candidates[run][member].family for member in members}) > 1
+    return {
+        "own shares": {rule: np.array(values) for rule, values in own.items()},
+        "fitted shares": {rule: np.array(values) for rule, values in fitted.items()},
+        "both families": {rule: count / seeds for rule, count in mixed.items()},
+    }
+
+
+def compare(values: dict[str, Floats]) -> dict[str, Any]:
+    """Means, and the covariance rule against the others: gain in dB with both tests."""
+    result: dict[str, Any] = {"psnr": {rule: float(each.mean()) for rule, each in values.items()}}
+    for rule in RULES[1:]:
+        gain = values["covariance"] - values[rule]
+        by_seed, by_pair = gain.mean(axis=1), gain.mean(axis=0)
+        result[f"over {rule}"] = {
+            "gain": float(gain.mean()),
+            "seeds better": float((by_seed > 0).mean()),
+            "p over seeds": float(wilcoxon(by_seed, alternative="greater").pvalue),
+            "pairs better": float((by_pair > 0).mean()),
+            "p over pairs": float(wilcoxon(by_pair, alternative="greater").pvalue),
+        }
+    return result
+
+
+def rank_correlations(table: SrTable) -> dict[str, dict[str, float]]:
+    """Of scores at different budgets and steps with the long training's score."""
+    final = table.scores("long")
+    known: dict[str, Floats] = {"short training": table.scores("short")}
+    for place, (step, _) in enumerate(table.rows[0]["runs"]["long"]["validation"][:-1]):
+        curves = [row["runs"]["long"]["validation"][place][1] for row in table.rows]
+        known[f"long training at step {step}"] = np.array(curves)
+    known["parameters"] = np.array([row["cost"]["parameters"] for row in table.rows])
+    if any("again" in row["runs"] for row in table.rows):
+        known["long training, other seed"] = table.scores("again")
+    return {name: _correlation(values, final) for name, values in known.items()}
+
+
+def _correlation(values: Floats, final: Floats) -> dict[str, float]:
+    both = np.isfinite(values) & np.isfinite(final)
+    return {
+        "rows": int(both.sum()),
+        "kendall": float(kendalltau(values[both], final[both]).statistic),
+        "spearman": float(spearmanr(values[both], final[both]).statistic),
+    }
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of docs/suite.md."""
+    lines = [
+        results["how"],
+        "",
+        "| errors of | shares | rule | held-out PSNR, dB | gain of covariance, dB | better on | p over seeds | p over pairs |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for run, parts in results["selection"].items():
+        for shares in ("own shares", "fitted shares"):
+            part = parts[shares]
+            lines.append(f"| {run} | {shares} | covariance | {part['psnr']['covariance']:.3f} | | | | |")
+            for rule in RULES[1:]:
+                over = part[f"over {rule}"]
+                better = f"{over['seeds better']:.0%} of seeds, {over['pairs better']:.0%} of pairs"
+                lines.append(
+                    f"| {run} | {shares} | {rule} | {part['psnr'][rule]:.3f} | {over['gain']:+.3f} | {better} "
+                    f"| {over['p over seeds']:.1e} | {over['p over pairs']:.1e} |"
+                )
+    lines += [
+        "",
+        "| rank correlation with the long training's score | rows | Kendall τ | Spearman ρ |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {each['rows']} | {each['kendall']:.3f} | {each['spearman']:.3f} |"
+        for name, each in results["rank correlation"].items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--searched", type=int, default=30)
+    parser.add_argument("--out", type=Path, default=HERE)
+    args = parser.parse_args()
+    table = SrTable.read(args.table)
+    measured = measure(table)
+    selection = {}
+    for run in ("short", "long"):
+        judged = judge(measured, run, args.searched, args.seeds)
+        selection[run] = {shares: compare(judged[shares]) for shares in ("own shares", "fitted shares")}
+        selection[run]["both families"] = judged["both families"]
+    results = {
+        "how": f"`python -m benchmarks.nas.suite_selection --seeds {args.seeds} --searched {args.searched}`, {len(table.rows)} "
+        f"architectures, {len(measured.test)} held-out pairs; single networks {_singles(measured)} dB there.",
+        "selection": selection,
+        "rank correlation": rank_correlations(table),
+        "software": software(),
+    }
+    (args.out / "suite_selection.json").write_text(json.dumps(results, indent=1) + "\n")
+    (args.out / "suite_selection.md").write_text(markdown(results))
+    print(markdown(results))
+
+
+def _singles(measured: Measured) -> str:
+    values = [psnr_by_pair(measured, [row], np.ones(1)).mean() for row in range(len(measured.test[0]))]
+    return f"{min(values):.3f} to {max(values):.3f}"
+
+
+if __name__ == "__main__":
+    main()
