@@ -83,7 +83,7 @@ def build_graph(
     code = fx.Graph()
     values = {"input": code.placeholder("input")}
     convs: dict[str, nn.Module] = {}
-    spent = _spent_inputs(graph) if in_place else {}
+    spent = spent_inputs(graph) if in_place else {}
     for node in graph.nodes:
         inputs = [_cast(code, values[name], name in half, node.name in half) for name in node.inputs]
         values[node.name] = _emit(code, convs, node, inputs, spent=spent.get(node.name))
@@ -151,7 +151,7 @@ def _code_name(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _spent_inputs(graph: Graph) -> dict[str, int]:
+def spent_inputs(graph: Graph) -> dict[str, int]:
     """Node -> which of its inputs may be written over: an array of its own, not a view nor seen through one, read last here."""
     last = {name: node.name for node in graph.nodes for name in node.inputs} | dict.fromkeys(graph.outputs, "")
     views = {name for node in graph.nodes if isinstance(node, Crop) for name in (node.name, *node.inputs)}

@@ -56,7 +56,6 @@ class Network:
 
         Raises:
             UsageError: the output is no tensor, or has another shape.
-            NonFiniteError: the output holds a NaN or an infinity.
             OutOfMemoryError: the device has no room.
         """
         copy = x.to(self.device, self.dtype, copy=True, memory_format=self.layout)
@@ -65,7 +64,6 @@ class Network:
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         if not isinstance(output, Tensor) or got != expected:
             raise UsageError(f"{self.name}: made {got} of {tuple(x.shape)}, expected {expected} at scale {self.scale}")
-        _check_finite(output, self.name)
         return output
 
 
@@ -154,8 +152,9 @@ def _call(member: nn.Module, x: Tensor, name: str) -> object:
         ) from None
 
 
-def _check_finite(sr: Tensor, name: str) -> None:
-    if torch.isfinite(sr.sum()):  # one pass without a copy: a NaN or an infinity stays one in the sum
+def check_finite(sr: Tensor, name: str) -> None:
+    """Refuse an image with a NaN or an infinity in it: NonFiniteError."""
+    if torch.isfinite(sr.sum()):  # one pass without a copy: either stays in the sum
         return
     count = int((~torch.isfinite(sr)).sum())
     if count:

@@ -19,7 +19,7 @@ Window = Literal["centre", "ramp"]
 Weights = NDArray[np.float32]
 
 LEAST_WEIGHT = 1e-6  # of a window's border: it counts for nothing beside a neighbour, and alone it divides out
-KEPT = 16  # windows of a grid that differ: 9 inside, a few more where the last patches crowd
+KEPT = 8  # windows in memory: a row of patches needs 3, and a few more where the last ones crowd
 
 
 def patch_starts(size: int, patch: int, stride: int) -> list[int]:

@@ -1,0 +1,171 @@
+"""How much memory a plan needs, and the way through it that keeps to a budget.
+
+At its peak the process holds what it held before, the sums of one row of patches, the arrays of one batch (images and the
+network's activations), and the copies of the band that is given out. Activations are read off the Graph, node by node with what
+is alive; the allowances for the allocator were measured (benchmarks/inference/memory.py).
+"""
+
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from shared.errors import UsageError
+from shared.graph import INPUT, Crop, Graph
+from train_torch.ensemble.modules import Network
+from train_torch.ensemble.patches import KEPT
+from train_torch.ensemble.plan import Grid, Plan
+from train_torch.network import spent_inputs
+
+MEGABYTE = 10**6
+FLOAT = 4  # bytes
+PIECE_BYTES = 8 * 2**20  # of one band that is given out
+COPIES = 6  # of that band: by the engine, by the fusion (float64, twice), and by whoever packs and writes
+PATCH_BYTES = (
+    28  # for each number of a patch's HR image: output, turned, sum (float64), mean, weights and their product
+)
+ALLOCATOR = 1.15  # freed memory that the allocator keeps, over what is alive
+LIBRARIES = 60 * MEGABYTE  # what torch takes at its first run: code, thread stacks, kernels compiled for a shape
+GPU_BATCH = 16  # images in one run; more gained nothing that we know of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The way through a plan.
+
+    Attributes:
+        batch: images in one run of a network.
+        by_columns: bands go from left to right, and come back as rows through a temporary file.
+    """
+
+    batch: int
+    by_columns: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Bytes at the peak.
+
+    Attributes:
+        held: by the process before.
+        sums: of a row of patches, at HR size, of all members.
+        work: of one batch, and of the band that is given out.
+    """
+
+    held: int
+    sums: int
+    work: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.held + self.sums + self.work
+
+    def __str__(self) -> str:
+        parts = {"held": self.held, "a row of patches": self.sums, "one run": self.work}
+        listed = ", ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in parts.items())
+        return f"{self.total / MEGABYTE:.0f} MB ({listed})"
+
+
+def choose_layout(networks: Sequence[Network], plan: Plan, height: int, width: int) -> Layout:
+    """The largest batch that fits the budget; bands of columns only where bands of rows do not fit.
+
+    Args:
+        networks: that run.
+        plan: with a budget or none, and a batch or none.
+        height: of the image, LR px.
+        width: of the image, LR px.
+
+    Raises:
+        UsageError: no way fits; tells the bytes.
+    """
+    most = plan.batch or max(_most(network, plan, height, width) for network in networks)
+    if plan.memory is None:
+        return Layout(batch=most, by_columns=False)
+    held = held_bytes()
+    for by_columns in (False, True):
+        for batch in range(most, 0, -1):
+            layout = Layout(batch=batch, by_columns=by_columns)
+            if need(networks, plan, height, width, layout, held).total <= plan.memory:
+                return layout
+    least = min(
+        (need(networks, plan, height, width, Layout(batch=1, by_columns=turned), held) for turned in (False, True)),
+        key=lambda need: need.total,
+    )
+    raise UsageError(
+        f"memory: got {plan.memory / MEGABYTE:.0f} MB, expected at least {least} for an image of {width}x{height} px; "
+        "allow more, or take smaller patches"
+    )
+
+
+def need(
+    networks: Sequence[Network], plan: Plan, height: int, width: int, layout: Layout, held: int | None = None
+) -> Need:
+    """What a layout takes.
+
+    Args:
+        networks: that run.
+        plan: what is computed.
+        height: of the image, LR px.
+        width: of the image, LR px.
+        layout: how.
+        held: bytes of the process before; None: now.
+    """
+    grid = plan.grid(height, width)
+    across, deep = (height, grid.width) if layout.by_columns else (width, grid.height)
+    band = 3 * FLOAT * plan.scale**2 * across * deep
+    patch = 3 * plan.scale**2 * grid.height * grid.width
+    windows = min(KEPT, len(grid.tops) * len(grid.lefts)) * patch // 3 * FLOAT
+    runs = [
+        activation_bytes(network.graph, grid, plan) * layout.batch
+        for network in networks
+        if network.graph is not None and network.device.type == "cpu"
+    ]
+    work = PATCH_BYTES * patch * layout.batch + max(runs, default=0) + windows + COPIES * PIECE_BYTES
+    return Need(
+        held=held_bytes() if held is None else held,
+        sums=band * len(networks),
+        work=round(ALLOCATOR * work) + LIBRARIES,
+    )
+
+
+def activation_bytes(graph: Graph, grid: Grid, plan: Plan) -> int:
+    """Largest sum of activations alive at once, of one image of a patch's size; what is written over counts once."""
+    shapes, spent = graph.shapes(grid.height, grid.width), spent_inputs(graph)
+    size = {name: channels * height * width for name, (channels, height, width) in shapes.items()}
+    size |= {node.name: 0 for node in graph.nodes if isinstance(node, Crop)}
+    last_use = {name: index for index, node in enumerate(graph.nodes) for name in (*node.inputs, node.name)}
+    last_use |= {name: len(graph.nodes) for name in graph.outputs}
+    for node in reversed(graph.nodes):
+        if isinstance(node, Crop):  # a view keeps what it shows
+            last_use[node.inputs[0]] = max(last_use[node.inputs[0]], last_use[node.name])
+    alive, peak = {INPUT: size[INPUT]}, 0
+    for index, node in enumerate(graph.nodes):
+        if node.name in spent:
+            alive.pop(node.inputs[spent[node.name]])
+        alive[node.name] = size[node.name]
+        peak = max(peak, sum(alive.values()))
+        alive = {name: value for name, value in alive.items() if last_use[name] > index}
+    return FLOAT * peak
+
+
+def held_bytes() -> int:
+    """Resident bytes of this process; where the system does not tell, the most it ever had."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * resource.getpagesize()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _most(network: Network, plan: Plan, height: int, width: int) -> int:
+    """Images in one run that pay: one on a CPU (more cost cache: performance falls by 2 %), on a GPU what fits."""
+    if network.device.type == "cpu":
+        return 1
+    if network.device.type != "cuda" or network.graph is None:
+        return GPU_BATCH
+    free, _ = torch.cuda.mem_get_info(network.device)
+    return max(1, min(GPU_BATCH, free // (2 * activation_bytes(network.graph, plan.grid(height, width), plan))))
