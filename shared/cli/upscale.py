@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXAMPLE = """
 gpnas-sr upscale runs/demo/suite.json photo.jpg photo_x4.png
 gpnas-sr upscale runs/demo photos/ 'more/*.tif' photos_x4/ --quality balanced --memory 2GB
-gpnas-sr upscale runs/demo - - --quality fast < photo.jpg > photo_x4.png
+gpnas-sr upscale runs/demo - - --quality fast
 """
 STREAM = "-"
 
