@@ -40,6 +40,19 @@ def track(total: float, description: str, *, initial: int = 0, unit: str = "step
         yield _Lines(total, description, initial, unit)
 
 
+def spoken(seconds: float) -> str:
+    """A duration in two units at most, as people say it.
+
+    Example:
+        >>> spoken(42.3), spoken(400), spoken(9 * 3600 + 100)
+        ('42 s', '7 min', '9 h 2 min')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 class _Bar:
     def __init__(self, bar: "tqdm[Any]") -> None:
         self.bar = bar

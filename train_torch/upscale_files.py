@@ -4,9 +4,9 @@ import io
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,21 +16,29 @@ import torch
 from PIL import Image
 
 from shared.data.decode import DAMAGE
+from shared.data.encode import FORMATS
 from shared.data.header import image_size, size_in
 from shared.data.images import Bits, ImageFile, parse_image, read_image
 from shared.errors import GpnasError, OutOfMemoryError, PairError, UsageError
 from shared.files import remove_strays
-from shared.progress import Progress, track
+from shared.progress import Progress, spoken, track
 from train_torch.background import read_ahead
+from train_torch.ensemble.estimate import estimate_seconds
+from train_torch.ensemble.memory import choose_layout
 from train_torch.ensemble.modules import prepare
+from train_torch.ensemble.plan import Plan as EnsemblePlan
 from train_torch.upscale_image import Ensemble, upscale_image
 from train_torch.upscale_plan import STREAM, Job, Plan
 
 LOG = logging.getLogger(__name__)
 REASONS_SHOWN = 5
 MEGA = 1e6
+READING_BYTES = 24  # a pixel, at the peak: the file, the decoder's image and ours; measured up to 19 without the file
+WORTH_MEASURING = 40  # patches: the estimate runs two
+LONG = 20.0  # seconds, of which people want to know before
 
 Size = tuple[int, int]  # width and height, LR px
+UNKNOWN: Size = (0, 0)
 
 
 def upscale_files(
@@ -93,8 +101,10 @@ def _work(
             except GpnasError as error:
                 failures[job] = error
 
-    meters = _meters(ensemble, {job: _size(job, standard_input) for job in jobs})
-    ready = replace(ensemble, members=prepare(ensemble.members, ensemble.plan.scale, precision=ensemble.plan.precision))
+    ready, sizes = _prepared(ensemble), {job: _size(job, standard_input) for job in jobs}
+    beside = _bytes_beside(jobs, sizes, ensemble.plan.scale)
+    meters = {job: _Meter(job, sizes[job], ready) for job in jobs}
+    _announce(ready, [size for size in sizes.values() if size != UNKNOWN])
     total = sum(meter.left for meter in meters.values())
     with track(total, "upscaling", unit="megapixel") as progress, ThreadPoolExecutor(1, "writing") as writer:
         for job, coming in read_ahead(jobs, partial(_read, standard_input=standard_input)):
@@ -102,8 +112,14 @@ def _work(
             try:
                 with _memory(job.source):
                     image = coming.result()
-                    advance = partial(meters[job].advance, progress)
-                    written = upscale_image(ready, image, job, bits=bits or image.bits, advance=advance, writer=writer)
+                    written = upscale_image(
+                        _within(ready, beside[job]),
+                        image,
+                        job,
+                        bits=bits or image.bits,
+                        advance=partial(meters[job].advance, progress),
+                        writer=writer,
+                    )
                 writing.append((job, _entry(job, image, ensemble.plan.scale, time.perf_counter() - started), written))
             except GpnasError as error:
                 failures[job] = error
@@ -111,6 +127,66 @@ def _work(
             finish(most=1)
         finish(most=0)
     return done, failures
+
+
+def _prepared(ensemble: Ensemble) -> Ensemble:
+    """The networks that run, made ready once for all images."""
+    pairs = [(m, w) for m, w in zip(ensemble.members, ensemble.weights, strict=True) if w > 0]
+    networks = prepare([member for member, _ in pairs], ensemble.plan.scale, precision=ensemble.plan.precision)
+    return replace(ensemble, members=networks, weights=[weight for _, weight in pairs])
+
+
+def _announce(ensemble: Ensemble, sizes: Sequence[Size]) -> None:
+    """Say how long it will take, before work so long that measuring a patch costs nothing beside it."""
+    plan = ensemble.plan
+    shapes = [(height, width) for width, height in sizes]
+    if sum(_patches(plan, *shape) for shape in shapes) < WORTH_MEASURING:
+        return
+    seconds, networks = 0.0, prepare(ensemble.members, plan.scale)
+    with suppress(GpnasError):  # what fails here fails again, and is told with the name of the file
+        choose_layout(networks, plan, *max(shapes))
+        seconds = estimate_seconds(networks, plan, shapes)
+    if seconds >= LONG:
+        megapixels = sum(plan.scale**2 * width * height for width, height in sizes) / MEGA
+        LOG.info("%d images, %.1f megapixels of output: about %s", len(sizes), megapixels, spoken(seconds))
+
+
+def _patches(plan: EnsemblePlan, height: int, width: int) -> int:
+    """Runs of a network for an image."""
+    grid = plan.grid(height, width)
+    return len(grid.tops) * len(grid.lefts) * len(plan.transforms)
+
+
+def _bytes_beside(jobs: Sequence[Job], sizes: Mapping[Job, Size], scale: int) -> dict[Job, int]:
+    """For each job, the memory of reading the next image, and of packing its own and the last where files are written whole."""
+    reading = {job: READING_BYTES * width * height for job, (width, height) in sizes.items()}
+    packing = {job: _packing_bytes(job, *sizes[job], scale) for job in jobs}
+    return {
+        job: packing[job] + (packing[last] if last else 0) + (reading[following] if following else 0)
+        for last, job, following in zip([None, *jobs], jobs, [*jobs[1:], None], strict=False)
+    }
+
+
+def _packing_bytes(job: Job, width: int, height: int, scale: int) -> int:
+    target = FORMATS.get(job.target.suffix.lower())
+    return target.pixel_bytes * scale**2 * width * height if target else 0
+
+
+def _within(ensemble: Ensemble, beside: int) -> Ensemble:
+    """The ensemble with the memory that is left to it.
+
+    Raises:
+        UsageError: none is.
+    """
+    memory = ensemble.plan.memory
+    if memory is None:
+        return ensemble
+    if memory <= beside:
+        raise UsageError(
+            f"memory: got {memory / MEGA:.0f} MB, expected more than the {beside / MEGA:.0f} MB that reading the next image and "
+            "packing JPEG or WebP take; allow more, or write PNG or TIFF, which are packed by rows"
+        )
+    return replace(ensemble, plan=replace(ensemble.plan, memory=memory - beside))
 
 
 def _entry(job: Job, image: ImageFile, scale: int, seconds: float) -> dict[str, Any]:
@@ -132,11 +208,11 @@ def _read(job: Job, *, standard_input: bytes | None) -> ImageFile:
 
 
 def _size(job: Job, standard_input: bytes | None) -> Size:
-    """From the header; nothing where it cannot be read, which reading the file will report."""
+    """From the header; unknown where it cannot be read, which reading the file will report."""
     try:
         return size_in(io.BytesIO(standard_input or b"")) if job.source == Path(STREAM) else image_size(job.source)
     except (PairError, *DAMAGE, Image.DecompressionBombError):
-        return 0, 0
+        return UNKNOWN
 
 
 @contextmanager
@@ -169,9 +245,12 @@ def _give_up(todo: Plan, errors: list[GpnasError]) -> None:
 class _Meter:
     """One image's share of the progress: its output's megapixels, told as LR px are computed."""
 
-    def __init__(self, name: str, megapixels: float, work: int) -> None:
-        self.name, self.left = name, megapixels
-        self.step = megapixels / max(work, 1)
+    def __init__(self, job: Job, size: Size, ensemble: Ensemble) -> None:
+        width, height = size
+        self.name = "standard input" if job.source == Path(STREAM) else job.source.name
+        self.left = ensemble.plan.scale**2 * width * height / MEGA
+        work = 0 if size == UNKNOWN else len(ensemble.members) * ensemble.plan.pixels(height, width)
+        self.step = self.left / max(work, 1)
 
     def advance(self, progress: Progress, pixels: int) -> None:
         """So many LR px were computed by one member."""
@@ -182,15 +261,3 @@ class _Meter:
         """Also what a failure left out."""
         if self.left > self.step:  # else rounding
             progress.advance(self.left, note=self.name)
-
-
-def _meters(ensemble: Ensemble, sizes: dict[Job, Size]) -> dict[Job, _Meter]:
-    plan, members = ensemble.plan, len(ensemble.active)
-    return {
-        job: _Meter(
-            job.source.name,
-            plan.scale**2 * width * height / MEGA,
-            members * plan.pixels(height, width) if width and height else 0,
-        )
-        for job, (width, height) in sizes.items()
-    }

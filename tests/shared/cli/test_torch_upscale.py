@@ -276,3 +276,12 @@ def test_what_cannot_be_done_gives_status_2(suite, photos, tmp_path, capsys, wor
     assert main(["upscale", str(suite), str(photos), str(tmp_path / "out"), *words]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_that_cannot_hold_the_work_is_refused_with_the_numbers(suite, photos, tmp_path, capsys):
+    assert main(command(suite, photos / "a.png", tmp_path / "out.png", "--memory", "10MB")) == 2
+    assert "memory: got 10 MB, expected at least" in capsys.readouterr().err
+    Image.fromarray(RGB.repeat(40, axis=0).repeat(40, axis=1)).save(tmp_path / "large.png")
+    assert main(command(suite, tmp_path / "large.png", tmp_path / "out.jpg", "--memory", "5MB")) == 2
+    assert "expected more than the 8 MB that reading the next image and packing JPEG" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out.*"))
