@@ -154,7 +154,7 @@ def test_errors_that_are_lost_are_missed(tiny_pack: Path, tmp_path: Path) -> Non
         search(tiny_pack, tmp_path)
 
 
-STOPPING = {"stop_margin": 0.5, "trials": 20, "proxy": {"patch": 8, "steps": 2, "validations": 2}}
+STOPPING = {"stop_margin": 0.5, "trials": 16, "proxy": {"patch": 8, "steps": 2, "validations": 2}}
 
 
 def test_hopeless_trainings_end_early_and_the_same_ones_in_every_order(tiny_pack: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_hopeless_trainings_end_early_and_the_same_ones_in_every_order(tiny_pack
     assert Archive(tmp_path / "a" / "archive").ids() == sorted(
         trial.id for trial in result.trials if trial.status == "done"
     )
-    for trials in (3, 13, 20):
+    for trials in (5, 16):
         search(tiny_pack, tmp_path / "b", **STOPPING | {"trials": trials}, jobs=3)
     assert timeless(tmp_path / "b") == timeless(tmp_path / "a")
 
@@ -288,6 +288,15 @@ def test_limits_hold_for_every_proposal(tiny_pack: Path, tmp_path: Path) -> None
     feasible = within_limits(SPACE, make_config(most))
     dropped = [point for point in SPACE.points() if not feasible(point)]
     assert 0 < len(dropped) < SPACE.size  # the limits do cut something
+
+
+def test_the_suite_as_a_whole_is_within_its_limits(tiny_pack: Path, tmp_path: Path, undisturbed: Path) -> None:
+    members = read_suite(undisturbed).members
+    total = sum(cost(member.spec).parameters for member in members)
+    result = search(tiny_pack, tmp_path, max_suite_parameters=total // 2)
+    assert all(trial.cost["parameters"] <= total // 2 for trial in result.trials)
+    assert result.members
+    assert sum(trial.cost["parameters"] for trial in result.members) <= total // 2
 
 
 def test_points_that_are_no_architecture_are_never_proposed(tiny_pack: Path, tmp_path: Path) -> None:
