@@ -24,6 +24,7 @@ from shared.spec import software
 from shared.suite import Suite
 from train_torch.ensemble import upscale_one
 from train_torch.ensemble.models import weighted_mean
+from train_torch.ensemble.modules import Network, prepare
 from train_torch.evaluate import Levels, Scores, bicubic, chosen, mean_scores, score, score_bicubic, select
 from train_torch.intervals import compare
 
@@ -48,13 +49,13 @@ class Ablation:
 
     Attributes:
         suite: the members' specs and files.
-        networks: the members as modules, in the suite's order.
+        networks: the members as modules, or `prepare`d, in the suite's order.
         levels: geometry of the patches, and the levels that are on where a row does not say otherwise.
         crop: HR px cut off each side before a metric.
     """
 
     suite: Suite
-    networks: Sequence[nn.Module]
+    networks: Sequence[nn.Module | Network]
     levels: Levels
     crop: int
 
@@ -99,6 +100,7 @@ def ablate(
     shown = {names[index * len(names) // min(examples, len(names))] for index in range(min(examples, len(names)))}
     fingerprint = _fingerprint(ablation)
     results: dict[str, dict[str, Any]] = {}
+    ablation = replace(ablation, networks=prepare(ablation.networks, ablation.suite.scale))
     with track(len(names), "ablating", unit="image") as progress:
         for pair in chosen(pairs, names):
             results[pair.name] = _measure(ablation, pair, out, fingerprint, with_pictures=pair.name in shown)

@@ -19,6 +19,7 @@ from shared.errors import PairError, UsageError
 from shared.progress import track
 from shared.resize import bicubic_upscale
 from train_torch.ensemble import upscale
+from train_torch.ensemble.modules import prepare
 from train_torch.ensemble.pipeline import PATCH, STRIDE
 
 METRICS = ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")
@@ -75,10 +76,11 @@ def evaluate(
     crop = pairs.scale if crop is None else crop
     names = select(pairs.names, include)
     images: list[dict[str, Any]] = []
+    networks = prepare(members, pairs.scale)
     with track(len(names), "evaluating", unit="image") as progress:
         for pair in chosen(pairs, names):
             baseline = score_bicubic(pair, pairs.scale, crop)
-            sr = upscale(members, to_float(pair.lr), pairs.scale, weights=weights, **levels.arguments())
+            sr = upscale(networks, to_float(pair.lr), pairs.scale, weights=weights, **levels.arguments())
             scores = score(quantise(sr), pair.hr, crop)
             images.append({"name": pair.name, **scores, "bicubic": baseline})
             progress.advance(1, note=f"{pair.name} {scores['psnr_rgb']:.2f} dB")
