@@ -44,6 +44,25 @@ def patch_starts(size: int, patch: int, stride: int) -> list[int]:
     return [*range(0, size - patch, stride), size - patch]
 
 
+def even_patches(size: int, patch: int, overlap: int) -> tuple[list[int], int]:
+    """Patches along one side, as few as cover it and as small as that many can be: first px of each, and their side.
+
+    Args:
+        size: side of the image, px, >= 1.
+        patch: most px of a patch.
+        overlap: least px that neighbours share, < patch.
+
+    Example:
+        >>> even_patches(241, 240, 32)
+        ([0, 104], 137)
+    """
+    if size <= patch:
+        return [0], size
+    count = -(-(size - overlap) // (patch - overlap))
+    side = -(-(size + (count - 1) * overlap) // count)
+    return [index * (size - side) // (count - 1) for index in range(count)], side
+
+
 def centre_window(height: int, width: int) -> NDArray[np.float64]:
     """The paper's blending weight: falls with the distance to the patch centre.
 

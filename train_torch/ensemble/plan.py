@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import UsageError
-from train_torch.ensemble.patches import Window, centre_window, patch_starts, ramp_window
+from train_torch.ensemble.patches import Window, centre_window, even_patches, patch_starts, ramp_window
 from train_torch.ensemble.self_ensemble import TRANSFORMS, Transform
 
 Precision = Literal["float32", "bfloat16"]
@@ -24,8 +24,8 @@ class Plan:
 
     Attributes:
         scale: HR side / LR side.
-        patch: LR px, side of the patches; None: the whole image at once.
-        stride: LR px from one patch to the next, 1 <= stride <= patch.
+        patch: LR px, side of the patches, with the window "ramp" at most; None: the whole image at once.
+        stride: LR px from one patch to the next, with the window "ramp" at most; 1 <= stride <= patch.
         transforms: flips and turns whose results are averaged.
         window: how patches are blended: "centre" by the distance to the centre, "ramp" over the overlap alone.
         precision: of the layers before the last; "bfloat16" pays on hardware that has it.
@@ -53,14 +53,16 @@ class Plan:
 
     def grid(self, height: int, width: int) -> "Grid":
         """The patches of an image of height x width LR px."""
-        patch = max(height, width) if self.patch is None else self.patch
-        stride = patch if self.patch is None else self.stride
-        return Grid(
-            tops=tuple(patch_starts(height, patch, stride)),
-            lefts=tuple(patch_starts(width, patch, stride)),
-            height=min(patch, height),
-            width=min(patch, width),
-        )
+        if self.patch is None:
+            return Grid(tops=(0,), lefts=(0,), height=height, width=width)
+        if self.window == "ramp":
+            (tops, rows), (lefts, columns) = (
+                even_patches(size, self.patch, self.patch - self.stride) for size in (height, width)
+            )
+        else:
+            tops, lefts = (patch_starts(size, self.patch, self.stride) for size in (height, width))
+            rows, columns = min(self.patch, height), min(self.patch, width)
+        return Grid(tops=tuple(tops), lefts=tuple(lefts), height=rows, width=columns)
 
     def pixels(self, height: int, width: int) -> int:
         """LR px that each member computes for an image of height x width LR px."""

@@ -11,8 +11,8 @@ Quality = Literal["paper", "balanced", "fast"]
 
 PRESETS: dict[str, Plan] = {
     "paper": Plan(scale=1),
-    "balanced": Plan(scale=1, patch=240, stride=208, transforms=transforms(4), window="ramp"),
-    "fast": Plan(scale=1, patch=240, stride=208, transforms=transforms(1), window="ramp"),
+    "balanced": Plan(scale=1, patch=320, stride=288, transforms=transforms(4), window="ramp"),
+    "fast": Plan(scale=1, patch=320, stride=288, transforms=transforms(1), window="ramp"),
 }
 
 
@@ -20,8 +20,8 @@ def preset(name: str, scale: int, *, memory: int | None = None) -> Plan:
     """The plan of a name.
 
     Args:
-        name: "paper" (patches of 120 at stride 60, eight transforms), "balanced" (patches of 240 that overlap by 32, four) or
-            "fast" (the same patches, one).
+        name: "paper" (patches of 120 at stride 60, eight transforms), "balanced" (patches of up to 320 that overlap by 32, four)
+            or "fast" (the same patches, one).
         scale: HR side / LR side.
         memory: bytes that the process may hold at its peak; None: no limit.
 

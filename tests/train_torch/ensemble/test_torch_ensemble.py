@@ -13,7 +13,7 @@ from shared.errors import NonFiniteError, UsageError
 from shared.spec import parse
 from train_torch.ensemble import engine, upscale, upscale_one
 from train_torch.ensemble.models import shares, weighted_mean
-from train_torch.ensemble.patches import centre_window, patch_starts, ramp_window
+from train_torch.ensemble.patches import centre_window, even_patches, patch_starts, ramp_window
 from train_torch.ensemble.plan import Plan
 from train_torch.ensemble.self_ensemble import TRANSFORMS, transforms
 from train_torch.network import build
@@ -76,6 +76,18 @@ def test_patches_cover_a_side_without_gap_and_end_at_the_border(size, patch, dat
     assert starts[0] == 0
     assert starts[-1] + min(patch, size) == size
     assert all(b - a <= stride for a, b in itertools.pairwise(starts))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 2000), st.integers(2, 400), st.data())
+def test_even_patches_cover_with_the_overlap_and_waste_little(size, patch, data):
+    overlap = data.draw(st.integers(0, patch - 1))
+    starts, side = even_patches(size, patch, overlap)
+    assert side <= patch
+    assert (starts[0], starts[-1] + side) == (0, size)
+    assert all(b + overlap <= a + side for a, b in itertools.pairwise(starts))
+    assert len(starts) == 1 or (len(starts) - 1) * (patch - overlap) + overlap < size  # one patch fewer would not do
+    assert len(starts) * side < size + (len(starts) - 1) * overlap + len(starts)
 
 
 def test_patches_have_one_size_and_a_small_side_is_one_patch():
