@@ -6,11 +6,12 @@ export OMP_NUM_THREADS ?= 1
 # variables that point Python or its packages elsewhere would make a run depend on the caller's shell
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-fast lint format types imports clean
+.PHONY: help setup demo test test-fast lint format types imports clean peers-env paddleslim-env peers
 
 help:
 	@echo "make demo   the whole method on simulated pairs, leaves runs/demo/report.html"
 	@echo "make test   ruff, mypy, import contracts, all tests (make test-fast: those without a framework)"
+	@echo "make peers  the search against other packages (hours); make peers-env, paddleslim-env: their environments"
 	@echo "make lint format types imports setup clean"
 
 setup: $(READY)
@@ -44,5 +45,26 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
+# other optimisers, for benchmarks/nas only. HEBO 0.3.6 pins NumPy < 1.25 and pymoo 0.6.0, and runs with newer ones all the same
+peers-env: .venv-peers/.ready
+
+.venv-peers/.ready: constraints.txt setup.cfg
+	$(PYTHON) -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
+	.venv-peers/bin/python -m pip install --quiet --no-deps HEBO==0.3.6
+	@touch $@
+
+# the published GPNAS class is one file of plain NumPy; its np.mat is gone in NumPy 2
+paddleslim-env: .venv-paddleslim/.ready
+
+.venv-paddleslim/.ready:
+	$(PYTHON) -m venv --clear .venv-paddleslim
+	.venv-paddleslim/bin/python -m pip install --quiet 'numpy<2'
+	.venv-paddleslim/bin/python -m pip install --quiet --no-deps paddleslim==2.6.0
+	@touch $@
+
+peers: peers-env paddleslim-env
+	.venv-peers/bin/python -W ignore -m benchmarks.nas.peers ../shared/data --out runs/peers
+
 clean:
-	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-paddleslim runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,8 +1,9 @@
-"""Tabular architecture spaces (the data folder's nas/): the space of a table and the score of each of its points."""
+"""Tabular architecture spaces (the data folder's nas/): the space of a table, and the columns of its measurements."""
 
 import csv
 import gzip
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,35 +14,49 @@ from shared.space import SearchSpace
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Table:
-    """One table.
+    """One table of trained architectures; in a complete one, row and number of a point are the same.
 
     Attributes:
-        name: folder and column of the scores.
+        name: the file's, without suffix.
         space: its space.
-        scores: number of a point -> score, the larger the better.
+        complete: whether every point has been trained.
+        indices: number of each row's point in the space, list (n): it may exceed 64 bits.
+        codes: place of each choice, int64 (n, d), the dimensions in the order of the space.
+        columns: metric -> float64 (n,), the larger the better: a metric to be minimised is negated.
     """
 
     name: str
     space: SearchSpace
-    scores: dict[int, float]
+    complete: bool
+    indices: list[int]
+    codes: np.ndarray
+    columns: Mapping[str, np.ndarray]
 
-    def rank(self, score: float) -> int:
-        """1 + the number of points with a better score."""
-        return 1 + sum(other > score for other in self.scores.values())
 
-
-def read_table(data: Path, folder: str, metric: str) -> Table:
-    """A table of the data folder whose `metric` is to be maximised."""
-    path = next((data / "nas" / folder).glob("*.csv*"))
-    facts = json.loads(path.with_name(path.name.removesuffix(".gz").replace(".csv", ".json")).read_text())
-    assert facts["metrics"][metric] == "max", f"{folder}: {metric} is not to be maximised"
+def read_table(data: Path, folder: str, file: str | None = None) -> Table:
+    """The table of a folder of the data folder's nas/; `file`: its name without suffix, where the folder has several."""
+    name = file or folder
+    path = next((data / "nas" / folder).glob(f"{name}.csv*"))
+    facts = json.loads((path.parent / f"{name}.json").read_text())
     space = SearchSpace.from_choices(facts["choices"], tuple(facts["categorical"]))
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        rows = list(csv.DictReader(file))
-    points = [{name: _number(row[name]) for name in facts["choices"]} for row in rows]
-    scores = {space.index(point): float(row[metric]) for point, row in zip(points, rows, strict=True)}
-    assert np.isfinite(list(scores.values())).all()
-    return Table(name=f"{folder} {metric}", space=space, scores=scores)
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
+        rows = list(csv.DictReader(stream))
+    indices = [space.index({name: _number(row[name]) for name in facts["choices"]}) for row in rows]
+    if facts["grid"]:
+        rows = [row for _, row in sorted(zip(indices, rows, strict=True), key=lambda pair: pair[0])]
+        indices = list(range(space.size))
+    sign = {"max": 1.0, "min": -1.0}
+    return Table(
+        name=name,
+        space=space,
+        complete=facts["grid"],
+        indices=indices,
+        codes=np.array([space.digits(index)[1] for index in indices]),
+        columns={
+            metric: sign[way] * np.array([float(row[metric]) for row in rows])
+            for metric, way in facts["metrics"].items()
+        },
+    )
 
 
 def _number(text: str) -> int | float:
