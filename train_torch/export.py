@@ -9,7 +9,8 @@ import io
 import json
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,15 +106,10 @@ def export(members: Sequence[Member], path: Path, *, opset: int = OPSET) -> dict
     """
     _check_request(members, path, opset)
     parts = [_part(member, f"{member.spec.id}/" if len(members) > 1 else "") for member in members]
-    module = AnySize(parts).eval()
     metadata = _metadata(members)
-    if path.suffix == ".onnx":
-        data, facts = _onnx(module, metadata, members[0].spec.scale, opset)
-        network: Network = OnnxNetwork(data)
-    else:
-        data, facts = _program(module, metadata), {}
-        network = _loaded(data)
-    checks = check(network, _plain(parts), members)
+    with _one_thread():
+        data, facts, network = _exported(AnySize(parts).eval(), metadata, path.suffix, opset)
+        checks = check(network, _plain(parts), members)
     write_bytes(path, data)
     return {"out": str(path), **facts, **metadata, "parameters": _parameters(members), "checks": checks}
 
@@ -175,9 +171,32 @@ def _metadata(members: Sequence[Member]) -> dict[str, Any]:
     }
 
 
-def _onnx(module: AnySize, metadata: dict[str, Any], scale: int, opset: int) -> tuple[bytes, dict[str, Any]]:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The images are so small that a second thread would only be waited for."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _exported(
+    module: AnySize, metadata: dict[str, Any], suffix: str, opset: int
+) -> tuple[bytes, dict[str, Any], Network]:
+    """The file's bytes, facts about it, and the network that it holds, loaded from the bytes."""
+    if suffix == ".onnx":
+        data, facts = _onnx(module, metadata, opset)
+        return data, facts, OnnxNetwork(data)
+    data = _program(module, metadata)
+    return data, {}, _eager(torch.export.load(io.BytesIO(data)).module())
+
+
+def _onnx(module: AnySize, metadata: dict[str, Any], opset: int) -> tuple[bytes, dict[str, Any]]:
     """The file's bytes, and what they say of themselves."""
     buffer = io.BytesIO()
+    scale = metadata["scale"]
     axes = {INPUT: {0: "n", 2: "height", 3: "width"}, OUTPUT: {0: "n", 2: f"{scale}*height", 3: f"{scale}*width"}}
     with warnings.catch_warnings():
         # the other exporter of Torch writes opset 18 whatever is asked, and renames what is in the graph
@@ -212,10 +231,6 @@ def _program(module: AnySize, metadata: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={KEY: json.dumps(metadata, sort_keys=True, allow_nan=False)})
     return buffer.getvalue()
-
-
-def _loaded(data: bytes) -> Network:
-    return _eager(torch.export.load(io.BytesIO(data)).module())
 
 
 def _eager(module: nn.Module) -> Network:

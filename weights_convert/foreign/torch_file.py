@@ -106,6 +106,10 @@ def _read_zip(data: bytes) -> Any:
 def _read_records(data: bytes, archive: zipfile.ZipFile) -> Any:
     records = {info.filename: info for info in archive.infolist()}
     _check_records(data, list(archive.infolist()), records)
+    if (
+        damaged := archive.testzip()
+    ) is not None:  # also those that are not needed: the file is whole, or it is not read
+        raise WeightsError(f"the record {damaged[:80]} has a wrong checksum; was the file damaged?")
     pickles = [name for name in records if name.split("/")[1:] == ["data.pkl"] or name == "data.pkl"]
     if len(pickles) != 1:
         raise WeightsError("a zip file without the one record data.pkl; expected a Torch checkpoint")
