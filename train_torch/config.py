@@ -9,9 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.config import read_toml, validated
 from shared.ms_ssim import LEVELS, check_levels
 
-# Fields that change what is kept and shown, never a weight: they may differ when a training goes on
+# Fields that change what is kept and shown, never a weight: they may differ when a training goes on. Distilled pairs, which
+# `distill_share` decides, are told apart by their hash
 BOOKKEEPING = frozenset(
-    {"checkpoint_every", "checkpoint_seconds", "log_every", "tensorboard", "member_shares", "camera_spread"}
+    {
+        "checkpoint_every",
+        "checkpoint_seconds",
+        "log_every",
+        "tensorboard",
+        "member_shares",
+        "camera_spread",
+        "distill_share",
+    }
 )
 
 
@@ -69,6 +78,12 @@ class TrainConfig(BaseModel):
     log_every: int = Field(default=100, ge=1, description="steps between two log lines (BasicSR's default)")
     tensorboard: bool = Field(default=True, description="write TensorBoard scalars beside the JSON lines")
 
+    distill_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="of the teacher in the targets, where --distill names one; the rest is HR (ours)",
+    )
     member_shares: Literal["equal", "validation"] = Field(
         default="equal",
         description="in the mean of members: equal (paper), or those that err least on the validation pairs (ours)",

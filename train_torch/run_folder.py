@@ -5,6 +5,7 @@ archive/<id>.json            specs
 checkpoints/<id>.safetensors state of an unfinished (or the end of a finished) training
 members/<id>.safetensors     finished weights
 logs/<id>.jsonl, tensorboard/<id>/
+distilled.h5                 pairs with a suite's results in their targets, where there is a teacher
 suite.json                   written last, when every member is finished
 """
 
@@ -36,6 +37,11 @@ class RunFolder:
     def suite(self) -> Path:
         """The finished suite."""
         return self.path / "suite.json"
+
+    @property
+    def distilled(self) -> Path:
+        """Pack of distilled pairs."""
+        return self.path / "distilled.h5"
 
     @property
     def archive(self) -> Path:

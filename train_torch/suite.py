@@ -16,6 +16,7 @@ from shared.files import read_json, write_json
 from shared.suite import Member, Suite, write_suite
 from shared.weights import load_weights
 from train_torch.config import BOOKKEEPING, TrainConfig
+from train_torch.distillation import distilled_pack
 from train_torch.ensemble.fitting import fit_shares
 from train_torch.interruption import Interruption, interruptible
 from train_torch.jobs import run_jobs
@@ -49,7 +50,13 @@ class TrainedSuite:
 
 
 def train_suite(
-    names: Sequence[str | Path], *, pack: Path, out: Path, config: TrainConfig, jobs: int = 1
+    names: Sequence[str | Path],
+    *,
+    pack: Path,
+    out: Path,
+    config: TrainConfig,
+    jobs: int = 1,
+    distill: Path | None = None,
 ) -> TrainedSuite:
     """Train every network that `names` stand for, and write the suite with the shares that the configuration asks for.
 
@@ -62,6 +69,7 @@ def train_suite(
         out: folder of the run; may hold an earlier run of the same configuration and data.
         config: how to train.
         jobs: members trained at once, each in a process of its own; 1: in this process.
+        distill: suite whose results are mixed into the targets (`distilled_pack`, kept in `out`); None: HR alone.
 
     Raises:
         UsageError: names, data and configuration do not fit each other, or what the folder holds.
@@ -71,6 +79,9 @@ def train_suite(
     if jobs < 1:
         raise UsageError(f"jobs: got {jobs}, expected at least 1")
     folder = RunFolder(out)
+    if distill is not None:
+        with Pack(pack) as opened:
+            pack = distilled_pack(opened, distill, folder.distilled, share=config.distill_share)
     with Pack(pack) as opened:
         tasks = [_task(source, pack, folder, config) for source in find_sources(names, opened.scale)]
         config.check_scale(opened.scale)

@@ -7,6 +7,7 @@ from typing import Any
 EXAMPLE = """
 gpnas-sr train runs/search --data pack.h5 --out runs/train --config train.toml --jobs 2
 gpnas-sr train drn-star rcan-star rcan --data pack.h5 --out runs/paper
+gpnas-sr train runs/search/archive/small.json --data pack.h5 --out runs/student --distill runs/train
 """
 
 
@@ -25,6 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run; run again to go on")
     parser.add_argument(
         "--config", type=Path, metavar="C.toml", help="settings (steps = 20000, patch = 48, …); the paper's by default"
+    )
+    parser.add_argument(
+        "--distill",
+        type=Path,
+        metavar="SUITE",
+        help="trained suite whose results are mixed into the targets (distill_share in the configuration: half)",
     )
     parser.add_argument(
         "--jobs",
@@ -47,7 +54,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from train_torch.suite import train_suite
 
     config = read_config(args.config, steps=args.steps, seed=args.seed)
-    return train_suite(args.sources, pack=args.data, out=args.out, config=config, jobs=args.jobs).to_json()
+    trained = train_suite(
+        args.sources, pack=args.data, out=args.out, config=config, jobs=args.jobs, distill=args.distill
+    )
+    return trained.to_json()
 
 
 def render(value: dict[str, Any]) -> str:

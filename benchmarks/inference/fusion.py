@@ -1,0 +1,315 @@
+"""Ways to fuse a suite against the plain mean on real pairs, with shares fitted on other cameras than are tested.
+
+    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/inference/fusion.py ../shared/data/pairs runs/real_pairs --cache FOLDER
+
+Needs the trained suites of benchmarks/real_pairs/run.py, and beside them `weak/{canon,nikon}`: one network without an image skip,
+trained for 300 steps (weak.toml here). Members' images are made once and kept in FOLDER, and so are the scores of each image: run
+again, it goes on. Writes fusion.json and fusion.md here.
+"""
+
+import argparse
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.stats import spearmanr
+
+from shared.data.images import quantise, to_float
+from shared.data.source import Pair, open_pairs
+from shared.error_shares import least_error_shares
+from shared.files import read_json, write_json
+from shared.metrics import psnr_rgb
+from shared.resize import bicubic_upscale
+from shared.spec import software
+from train_torch.ensemble import load_suite, upscale
+from train_torch.ensemble.fitting import CAMERA_SPREAD, error_covariance, shares_of
+from train_torch.ensemble.fusion import disagreement, make_fusion
+from train_torch.intervals import gain_interval
+
+HERE = Path(__file__).parent
+SCALE = 4
+CAMERAS = ("Canon", "Nikon", "panasonic", "DSC", "IMG")
+TRAINED = {"canon": ("Canon",), "nikon": ("Nikon",), "both": ("Canon", "Nikon")}
+REGIONS = ("smooth", "edge", "texture")
+BLOCK = 32  # HR px, of a simulated failure
+
+Stack = np.ndarray  # (members, h, w, 3)
+Fuse = Callable[[Stack], np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A suite under test: whose members, and what is done to them."""
+
+    name: str
+    base: str
+    weak: bool = False
+    failing: bool = False
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        return TRAINED[self.base]
+
+
+CASES = (
+    Case(name="three members, trained on Canon", base="canon"),
+    Case(name="three members, trained on Nikon", base="nikon"),
+    Case(name="the six together", base="both"),
+    Case(name="Canon's three and a weak one", base="canon", weak=True),
+    Case(name="Nikon's three and a weak one", base="nikon", weak=True),
+    Case(name="Canon's three, one failing in places", base="canon", failing=True),
+    Case(name="Nikon's three, one failing in places", base="nikon", failing=True),
+)
+
+
+def camera(name: str) -> str:
+    return name.split("_")[0]
+
+
+def is_validation(name: str) -> bool:
+    return camera(name) in ("Canon", "Nikon") and name.split("_")[1][-1] in "05"
+
+
+class Images:
+    """Members' images of each pair, made once: float16 files, one a run and pair."""
+
+    def __init__(self, runs: Path, cache: Path) -> None:
+        self.runs, self.cache, self.networks = runs, cache, {}
+
+    def stack(self, case: Case, pair: Pair) -> Stack:
+        names = [camera_name.lower() for camera_name in case.trained]
+        runs = [f"{name}/train" for name in names] + ([f"weak/{names[0]}"] if case.weak else [])
+        stack = np.concatenate([self._of_run(run, pair) for run in runs])
+        return failing(stack, pair) if case.failing else stack
+
+    def _of_run(self, run: str, pair: Pair) -> Stack:
+        path = self.cache / run / f"{pair.name}.npy"
+        if not path.exists():
+            members = self.networks.setdefault(run, load_suite(self.runs / run)[0])
+            images = [upscale([member], to_float(pair.lr), SCALE, quality="fast") for member in members]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.with_suffix(".tmp").open("wb") as file:
+                np.save(file, np.stack(images).astype(np.float16))
+            path.with_suffix(".tmp").rename(path)
+        return np.load(path).astype(np.float32)
+
+
+def failing(stack: Stack, pair: Pair) -> Stack:
+    """One member wrong in a tenth of all blocks: ringing, another colour, a checkerboard, or noise, by the pair's name."""
+    rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
+    height, width = stack.shape[1:3]
+    blocks = np.kron(rng.random((height // BLOCK + 1, width // BLOCK + 1)) < 0.1, np.ones((BLOCK, BLOCK)))
+    mask = gaussian_filter(blocks[:height, :width].astype(np.float32), 3)[..., None]
+    member, kind = int(rng.integers(len(stack))), int(rng.integers(4))
+    image, rows, columns = stack[member], *np.mgrid[:height, :width]
+    wrong = (
+        4 * (image - bicubic_upscale(to_float(pair.lr), SCALE)),
+        np.array([0.1, -0.08, 0.06]),
+        (0.16 * ((rows // 2 + columns // 2) % 2) - 0.08)[..., None],
+        rng.normal(0, 0.08, image.shape),
+    )[kind]
+    damaged = stack.copy()
+    damaged[member] = image + mask * wrong
+    return damaged
+
+
+def regions(stack: Stack) -> np.ndarray:
+    """Index in REGIONS of each pixel: by the local deviation, and the coherence of the structure tensor, of the mean."""
+    grey = stack.mean((0, 3))
+    deviation = np.sqrt(np.maximum(uniform_filter(grey**2, 9) - uniform_filter(grey, 9) ** 2, 0))
+    dy, dx = np.gradient(grey)
+    xx, yy, xy = (uniform_filter(product, 9) for product in (dx * dx, dy * dy, dx * dy))
+    coherence = np.hypot(xx - yy, 2 * xy) / np.maximum(xx + yy, 1e-12)
+    return np.where(deviation < 0.01, 0, np.where(coherence > 0.5, 1, 2))
+
+
+def region_covariances(stack: Stack, pair: Pair) -> np.ndarray:
+    """(regions, members, members): each region's part of the covariance of errors."""
+    inside = slice(SCALE, -SCALE)
+    errors = (stack - to_float(pair.hr)).astype(np.float64)[:, inside, inside]
+    index = regions(stack)[inside, inside]
+    parts = [errors[:, index == region].reshape(len(stack), -1) for region in range(len(REGIONS))]
+    return np.stack([part @ part.T for part in parts]) / errors[0].size
+
+
+def trimmed(stack: Stack) -> np.ndarray:
+    """Mean less the member farthest from the median, per pixel."""
+    far = ((stack - np.median(stack, 0)) ** 2).mean(-1).argmax(0)
+    kept = np.arange(len(stack))[:, None, None] != far
+    return (stack * kept[..., None]).sum(0) / (len(stack) - 1)
+
+
+def by_region(shares: Sequence[Sequence[float]]) -> Fuse:
+    return lambda stack: np.einsum("mhw,mhwc->hwc", np.asarray(shares).T[:, regions(stack)], stack)
+
+
+def fits(case: Case, images: Images, pairs: Sequence[Pair], spread: float) -> dict[str, Fuse]:
+    """Every way to fuse, fitted on the pairs."""
+    stacks = [images.stack(case, pair) for pair in pairs]
+    covariances = np.stack([error_covariance(stack, pair, SCALE) for stack, pair in zip(stacks, pairs, strict=True)])
+    by_regions = np.stack([region_covariances(stack, pair) for stack, pair in zip(stacks, pairs, strict=True)])
+    by_regions /= by_regions.sum(1, keepdims=True).mean((2, 3), keepdims=True)
+    free = [least_error_shares(by_regions[:, region].mean(0)).tolist() for region in range(len(REGIONS))]
+    fitted = shares_of(covariances, camera_spread=spread)
+    return {
+        "fitted": make_fusion("mean", fitted),
+        "fitted, spread 0": make_fusion("mean", shares_of(covariances, camera_spread=0)),
+        "fitted, not drawn to equal": make_fusion("mean", least_error_shares(covariances.mean(0)).tolist()),
+        "fitted by region, not drawn": by_region(free),
+        "median": lambda stack: np.median(stack, 0),
+        "trimmed": trimmed,
+        "robust": make_fusion("robust", [1] * len(fitted)),
+        "robust, fitted": make_fusion("robust", fitted),
+    }
+
+
+def spread_of_cameras(case: Case, images: Images, sets: Mapping[str, Sequence[Pair]]) -> float:
+    """Standard deviation between these cameras of a member's relative error, the root mean square over members."""
+    means = []
+    for name, pairs in sets.items():
+        known = [pair for pair in pairs if name not in case.trained or is_validation(pair.name)]
+        covariances = np.stack([error_covariance(images.stack(case, pair), pair, SCALE) for pair in known])
+        rows = covariances.mean(2) / covariances.mean((1, 2))[:, None]
+        means.append(rows.mean(0))
+    return float(np.sqrt(np.var(means, axis=0, ddof=1).mean()))
+
+
+def scores(case: Case, images: Images, pair: Pair, ways: Mapping[str, Fuse]) -> dict[str, float]:
+    """PSNR-RGB of the plain mean and of each way, dB."""
+    stack = images.stack(case, pair)
+    mean = make_fusion("mean", [1] * len(stack))
+    return {
+        name: psnr_rgb(quantise(np.clip(fuse(stack), 0, 1)), pair.hr, crop=SCALE)
+        for name, fuse in {"mean": mean, **ways}.items()
+    }
+
+
+def correlations(case: Case, images: Images, pair: Pair) -> dict[str, float]:
+    """Spearman's rank correlation with the true error of the mean, over pixels and over blocks of 8 px."""
+    stack = images.stack(case, pair)
+    mean = stack.mean(0)
+    error = np.sqrt(((mean - to_float(pair.hr)) ** 2).mean(-1))
+    grey = mean.mean(-1)
+    maps = {
+        "disagreement": disagreement(stack, [1] * len(stack)),
+        "gradient of the mean": np.hypot(*np.gradient(grey)),
+        "disagreement turned by 180°, the control": disagreement(stack, [1] * len(stack))[::-1, ::-1],
+    }
+    found = {}
+    for name, values in maps.items():
+        for side in (1, 8):
+            pooled = [_pooled(part[SCALE:-SCALE, SCALE:-SCALE], side).ravel() for part in (values, error)]
+            found[f"{name}, {'pixels' if side == 1 else 'blocks of 8 px'}"] = float(spearmanr(*pooled).statistic)
+    return found
+
+
+def _pooled(values: np.ndarray, side: int) -> np.ndarray:
+    height, width = (size // side * side for size in values.shape)
+    return values[:height, :width].reshape(height // side, side, width // side, side).mean((1, 3))
+
+
+def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A result of an earlier run, or a new one, kept."""
+    if not path.exists():
+        write_json(path, make())
+    return dict(read_json(path))
+
+
+def measure(case: Case, images: Images, sets: Mapping[str, Sequence[Pair]]) -> dict[str, Any]:
+    """Gains over the plain mean on every camera that no member was trained on, dB: {camera: {way: [gain an image]}}."""
+    validation = [pair for name in case.trained for pair in sets[name] if is_validation(pair.name)]
+    ways = fits(case, images, validation, CAMERA_SPREAD)
+    gains: dict[str, Any] = {}
+    for name in CAMERAS:
+        if name in case.trained:
+            continue
+        rows = [
+            kept(
+                images.cache / "scores" / case.name.replace(" ", "_") / f"{pair.name}.json",
+                lambda pair=pair: scores(case, images, pair, ways),
+            )
+            for pair in sets[name]
+        ]
+        gains[name] = {way: [row[way] - row["mean"] for row in rows] for way in ways}
+        print(case.name, name, {way: round(float(np.mean(g)), 4) for way, g in gains[name].items()}, flush=True)
+    shares = {way: fuse.shares for way, fuse in ways.items() if hasattr(fuse, "shares")}
+    return {"gains": gains, "shares": shares}
+
+
+def interval(values: Sequence[float], digits: int = 3) -> str:
+    low, high = gain_interval(np.asarray(values)) or (np.nan, np.nan)
+    return f"{np.mean(values):+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    lines = ["# Ways to fuse, against the plain mean", "", result["how"], ""]
+    for name, case in result["cases"].items():
+        cameras = list(case["gains"])
+        lines += [f"## {name}", "", f"| gain, dB | {' | '.join(cameras)} |", "|---|" + "---|" * len(cameras)]
+        for way in case["gains"][cameras[0]]:
+            cells = [interval(case["gains"][one][way]) for one in cameras]
+            lines.append(f"| {way} | {' | '.join(cells)} |")
+        shares = [f"{way}: {', '.join(f'{s:.2f}' for s in values)}" for way, values in case["shares"].items()]
+        lines += ["", "Shares: " + "; ".join(shares) + ".", ""]
+    lines += ["## Spread of members' relative errors between cameras, each test camera left out", ""]
+    lines += [f"- {name}: {values}" for name, values in result["spread"].items()]
+    lines += ["", "## Spearman correlation with the true error of the mean, per image", "", "| map | mean, interval |"]
+    lines += ["|---|---|", *(f"| {name} | {interval(values)} |" for name, values in result["correlation"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pairs", type=Path, help="folder with realsr_x4 and drealsr_x4")
+    parser.add_argument("runs", type=Path, help="folder with canon/train, nikon/train, weak/canon, weak/nikon")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=1, help="only every so many-th test pair, for a trial")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    every = [pair for folder in ("realsr_x4", "drealsr_x4") for pair in open_pairs(args.pairs / folder, scale=SCALE)]
+    sets = {name: [pair for pair in every if camera(pair.name) == name] for name in CAMERAS}
+    tests = {
+        name: [pair for index, pair in enumerate(pairs) if is_validation(pair.name) or index % args.every == 0]
+        for name, pairs in sets.items()
+    }
+    images = Images(args.runs, args.cache)
+    cases = {case.name: measure(case, images, tests) for case in CASES}
+    spread = {
+        case.name: {
+            left: round(spread_of_cameras(case, images, {n: p for n, p in tests.items() if n != left}), 4)
+            for left in CAMERAS
+            if left not in case.trained
+        }
+        for case in CASES[:2]
+    }
+    found = [
+        kept(
+            args.cache / "correlations" / case.base / f"{pair.name}.json",
+            lambda case=case, pair=pair: correlations(case, images, pair),
+        )
+        for case in CASES[:2]
+        for name in CAMERAS
+        if name not in case.trained
+        for pair in tests[name]
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in software().items())
+    how = (
+        "Command: see fusion.py. Shares are fitted on the validation pairs of the training camera, gains measured on the pairs "
+        "of every other camera: PSNR-RGB of 8-bit outputs, crop 4, paired Student intervals of 95 % over images. Quality `fast`: "
+        f"each member's one pass. 2 cores, AVX2. {versions}."
+    )
+    correlation = {name: [row[name] for row in found] for name in found[0]}
+    result = {"how": how, "cases": cases, "spread": spread, "correlation": correlation}
+    (HERE / "fusion.json").write_text(json.dumps(result) + "\n")
+    (HERE / "fusion.md").write_text(markdown(result))
+    print(markdown(result))
+
+
+if __name__ == "__main__":
+    main()
