@@ -98,7 +98,10 @@ def described_spec(metadata: Mapping[str, Any], *, name: str, count: int) -> Arc
         raise WeightsError(
             f"{name}: its description holds no architecture and provenance; was the file edited or damaged?"
         )
-    spec = parse(fields)
+    try:
+        spec = parse(fields)
+    except RecursionError:
+        raise WeightsError(f"{name}: its architecture is nested without end; was the file damaged?") from None
     if spec.id != identity:
         raise WeightsError(
             f"{name}: says it holds {identity!r}, its architecture is {spec.id}; was the file edited or damaged?"
@@ -146,6 +149,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         )
     try:
         value = json.loads(metadata[KEY])
+        json.dumps(value, allow_nan=False)  # what could not be written again is refused
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -175,7 +175,7 @@ def _provenance(
             "dtypes": list(state.dtypes),
         },
         "conventions": {
-            "published": upstream.convention,
+            "published": upstream.convention.format(range=spec.architecture()["value_range"]),
             "value_range": spec.architecture()["value_range"],
             "channels": "RGB",
             **_mean(weights),

@@ -84,8 +84,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         data = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        raise WeightsError(f"{path}: no such file; expected a checkpoint (.safetensors, .pdparams, .pth)") from None
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}; expected a checkpoint (.safetensors, .pdparams, .pth)") from None
     kind = _format(data)
     try:
         tree = _READERS[kind](data)
@@ -243,11 +243,10 @@ def widen(bits: np.ndarray) -> np.ndarray:
 
 def _prefix(arrays: Mapping[str, Any]) -> str:
     prefix = ""
-    while arrays:
-        more = next((word for word in PREFIXES if all(name.startswith(prefix + word) for name in arrays)), None)
-        if more is None:
-            return prefix
-        prefix += more
+    for _ in (
+        PREFIXES if arrays else ()
+    ):  # one of each at most: a made-up name of a million prefixes would take for ever
+        prefix += next((word for word in PREFIXES if all(name.startswith(prefix + word) for name in arrays)), "")
     return prefix
 
 
@@ -261,6 +260,7 @@ def _metadata(checkpoint: Checkpoint, values: ForeignDict) -> dict[str, Any] | N
         return None
     try:
         value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # what could not be written again is refused
     except (ValueError, RecursionError):
         raise WeightsError(f"{checkpoint.path}: its own description is no JSON; was the file damaged?") from None
     return value if isinstance(value, dict) else None

@@ -18,6 +18,8 @@ from shared.errors import WeightsError
 
 MAX_OPCODES = 1_000_000  # RCAN of 1,634 arrays takes 70,000; each may cost some 100 bytes
 
+MAX_BITS = 128  # Torch's magic number has 80
+
 Build = Callable[[tuple[Any, ...]], Any]
 Persistent = Callable[[Any], Any]
 Key = str | int | float | bool | None
@@ -99,6 +101,8 @@ class _Machine:
     def step(self, opcode: str, argument: Any) -> None:
         """One opcode."""
         if opcode in _CONSTANTS:
+            if isinstance(argument, int) and argument.bit_length() > MAX_BITS:
+                raise WeightsError("the pickle has an integer of more than 128 bits; was the file damaged?")
             self.stack.append(argument)
         elif opcode in _OPCODES:
             _OPCODES[opcode](self, argument)

@@ -80,5 +80,5 @@ UPSTREAM = Upstream(
     recognises=recognises,
     infer=infer,
     parcels=parcels,
-    convention="RGB, 0 to 255 in and out; mean shift by trained 1x1 convolutions",
+    convention="RGB, 0 to {range} in and out; mean shift by trained 1x1 convolutions",
 )

@@ -36,7 +36,7 @@ RCAN = Upstream(
     recognises=lambda source: _wrapped(source) and rcan.recognises(source),
     infer=rcan.infer,
     parcels=parcels,
-    convention="RGB, 0 to 255 in and out; mean shift by frozen 1x1 convolutions",
+    convention="RGB, 0 to {range} in and out; mean shift by frozen 1x1 convolutions",
 )
 DUAL_REGRESSION = Upstream(
     name="PaddleGAN dual regression",
@@ -46,5 +46,5 @@ DUAL_REGRESSION = Upstream(
     recognises=lambda source: _wrapped(source) and dual_regression.recognises(source),
     infer=dual_regression.infer,
     parcels=parcels,
-    convention="RGB, 0 to 255 in and out; mean shift by frozen 1x1 convolutions",
+    convention="RGB, 0 to {range} in and out; mean shift by frozen 1x1 convolutions",
 )

@@ -55,7 +55,7 @@ class Upstream:
         infer: the spec of a state dict, from names, shapes and mean shifts.
         to_own: a state dict -> ours; `dual.{i}.` before the names of dual models.
         parcels: our weights -> files: suffix to put before the file's own ("" for the first) -> content.
-        convention: what the published network takes and gives.
+        convention: what the published network takes and gives; `{range}` is the spec's value range.
     """
 
     name: str

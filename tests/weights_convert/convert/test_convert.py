@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_mean_and_range_are_told_and_recorded(published, tmp_path, dump, mean, t
     assert conventions["value_range"] == value_range
     assert conventions["mean"] == pytest.approx(np.multiply(mean, value_range).tolist())
     assert 1e-4 < conventions["mean_matrix_off_identity"] < 1e-2
-    assert "0 to 255" in conventions["published"]
+    assert f"0 to {value_range} in and out" in conventions["published"]
     assert file.provenance["source"]["names_from"].startswith("yulunzhang/RCAN")
 
 
@@ -310,6 +311,20 @@ def test_every_weighted_primitive_has_a_layout_rule(family):
     array = np.arange(6.0).reshape(2, 3)
     for rule in rules.values():
         assert all(np.array_equal(rule.back[f](rule.to[f](array)), array) for f in ("torch", "paddle"))
+
+
+def test_the_commands_of_the_documentation_parse():
+    import importlib
+    import shlex
+
+    from shared.cli.main import _parser
+
+    text = (Path(__file__).parents[3] / "docs" / "convert.md").read_text()
+    lines = [line.split("#")[0] for line in text.splitlines() if line.startswith("    gpnas-sr ")]
+    assert len(lines) == 5
+    for line in lines:
+        _, command, *words = shlex.split(line)
+        _parser((command,), importlib.import_module(f"shared.cli.{command}")).parse_args(words)
 
 
 def assert_equal(found, expected):
