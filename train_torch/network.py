@@ -35,7 +35,7 @@ from shared.weights import check_arrays, check_graph_weights
 
 Outputs = Literal["sr", "all"]
 See = Callable[[str, Tensor], Tensor]
-GRAPH = "gpnas_sr.graph"  # key of a module's meta, where its Graph stands
+GRAPH = "gpnas_sr.graph"  # key of a module's meta, where its Graph and the code made of it stand
 
 
 def build(
@@ -90,12 +90,19 @@ def build_graph(
     results = tuple(values[name] for name in graph.outputs)
     code.output(results if len(results) > 1 else results[0])
     module = fx.GraphModule(convs, code, class_name="Network")
-    module.meta[GRAPH] = graph
+    module.meta[GRAPH] = graph, module.code
     set_weights(module, weights)
     for conv in graph.convs():
         if conv.name in half:
             convs[conv.owner].to(torch.bfloat16)
     return module
+
+
+def graph_in(module: nn.Module) -> Graph | None:
+    """The Graph of a module by `build_graph`; None for any other, and for one whose code or weights were given other names."""
+    graph, code = module.meta.get(GRAPH, (None, "")) if isinstance(module, fx.GraphModule) else (None, "")
+    same = graph is not None and code == module.code and module.state_dict().keys() == graph.weight_shapes().keys()
+    return graph if same else None
 
 
 def get_weights(module: nn.Module) -> dict[str, np.ndarray]:

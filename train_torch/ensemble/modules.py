@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
 from shared.graph import INPUT, Conv, Graph
 from shared.rewrites import faster
 from train_torch.ensemble.plan import Precision
-from train_torch.network import GRAPH, build_graph, get_weights
+from train_torch.network import build_graph, get_weights, graph_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ def evaluating(networks: Sequence[Network]) -> Iterator[None]:
 
 def _network(member: nn.Module, scale: int, name: str, precision: Precision) -> Network:
     device, dtype = _placement(member)
-    graph = graph_of(member)
-    if graph is None or dtype != torch.float32:
+    graph = graph_in(member)
+    if graph is None or len(graph.outputs) > 1 or dtype != torch.float32:
         layout = torch.contiguous_format  # what a module may `view`
         return Network(name, scale, member, member, 1, graph, device, dtype, layout)
     rewritten = faster(graph, get_weights(member))
@@ -112,12 +112,6 @@ def _network(member: nn.Module, scale: int, name: str, precision: Precision) -> 
     module = convert_conv2d_weight_memory_format(module, torch.channels_last)
     layout = torch.channels_last
     return Network(name, scale, module, member, rewritten.least_side, rewritten.graph, device, dtype, layout)
-
-
-def graph_of(member: nn.Module) -> Graph | None:
-    """The Graph of one of our own networks; None for a foreign module."""
-    graph = member.meta.get(GRAPH) if isinstance(member, fx.GraphModule) else None
-    return graph if isinstance(graph, Graph) and len(graph.outputs) == 1 else None
 
 
 def trunk(graph: Graph) -> frozenset[str]:

@@ -18,7 +18,7 @@ from train_torch.ensemble import engine, memory
 from train_torch.ensemble.engine import member_bands
 from train_torch.ensemble.estimate import estimate_seconds
 from train_torch.ensemble.memory import Layout, activation_bytes, choose_layout, need
-from train_torch.ensemble.modules import Network, graph_of, prepare, trunk
+from train_torch.ensemble.modules import Network, prepare, trunk
 from train_torch.ensemble.pipeline import upscale, upscale_bands
 from train_torch.ensemble.plan import Plan
 from train_torch.ensemble.presets import PRESETS, preset
@@ -204,9 +204,22 @@ def test_networks_may_be_prepared_once_and_stay_unchanged():
     before = {name: tensor.clone() for name, tensor in member.state_dict().items()}
     nets = prepare([member], 2)
     assert prepare(nets, 2) == nets
-    assert graph_of(member) is not None
+    assert nets[0].module is not member
     assert np.array_equal(run(image(20, 20), SMALL, *nets), run(image(20, 20), SMALL, member))
     assert all(torch.equal(tensor, before[name]) for name, tensor in member.state_dict().items())
+
+
+def test_one_of_ours_that_somebody_edited_runs_as_it_is():
+    member = build(parse({**SPECS["rcan"], "scale": 2}), seed=1)
+    output = next(node for node in member.graph.nodes if node.op == "output")
+    with member.graph.inserting_before(output):
+        output.args = (member.graph.call_function(torch.neg, output.args),)
+    member.recompile()
+    lr = image(9, 9)
+    with torch.no_grad():
+        expected = member(torch.from_numpy(lr.transpose(2, 0, 1)[None].copy()))[0].permute(1, 2, 0).numpy()
+    assert prepare([member], 2)[0].module is member
+    assert np.array_equal(upscale([member], lr, 2, quality="fast"), expected)
 
 
 def test_half_precision_keeps_the_last_convolutions_and_the_image_in_float32():
