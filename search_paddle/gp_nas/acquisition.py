@@ -1,12 +1,52 @@
 """What a proposal is worth: the logarithm of the expected improvement, exact far into the tail."""
 
-import numpy as np
-from scipy.special import erfcx, ndtr
+from collections.abc import Sequence
 
-from search_paddle.gp_nas.encoding import Floats
+import numpy as np
+from scipy.special import erfcx, logsumexp, ndtr
+
+from search_paddle.gp_nas.encoding import Codes, Floats
+from search_paddle.gp_nas.success import Success
+from search_paddle.gp_nas.surrogate import Component
 
 DECIMALS = 9  # acquisition values are compared after rounding: rounding errors decide nothing
 LOG_SQRT_TAU = 0.5 * np.log(2.0 * np.pi)
+
+
+class Improvement:
+    """Logarithm of the expected improvement under averaged processes, in the score's unit, as a function of points' codes.
+
+    Each component measures it on its own warped scale, against the best score, and turns it into scores by the warp's slope.
+    What the process calls noise counts as part of an architecture's worth: in one training nothing tells the two apart. So where
+    the mean is known as well as noise allows, the largest means win, not the points known least: on smooth spaces nothing beats
+    that. A failed training improves nothing: the expectation is times the probability of success.
+
+    Args:
+        components: heaviest first; pending points are believed.
+        success: the model of failures.
+    """
+
+    def __init__(self, components: Sequence[Component], success: Success) -> None:
+        self._components, self._success = components, success
+        self._best = [float(np.max(component.posterior.observations.values)) for component in components]
+
+    def __call__(self, codes: Codes) -> Floats:
+        """Of each point, (m,)."""
+        values = [self._of(number, codes) for number in range(len(self._components))]
+        total: Floats = logsumexp(values, axis=0) + np.log(self._success.probability(codes))
+        return total
+
+    def first(self, codes: Codes) -> Floats:
+        """By the heaviest component alone, (m,): nearly the same order, in a fraction of the time."""
+        values: Floats = self._of(0, codes) + np.log(self._success.probability(codes))
+        return values
+
+    def _of(self, number: int, codes: Codes) -> Floats:
+        component = self._components[number]
+        mean, variance = component.posterior.predict(codes)
+        values = log_expected_improvement(mean, np.sqrt(variance + component.posterior.noise), self._best[number])
+        values += np.log(component.weight * component.warp.rise)
+        return values
 
 
 def log_expected_improvement(mean: Floats, std: Floats, best: float) -> Floats:

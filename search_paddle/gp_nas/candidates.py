@@ -14,8 +14,10 @@ from search_paddle.gp_nas.acquisition import DECIMALS
 from search_paddle.gp_nas.encoding import Codes, Encoding, Floats
 from shared.space import Point, SearchSpace
 
-ENUMERATED = 20_000  # points: a space up to this size is compared whole
+ENUMERATED = 50_000  # points: a space up to this size is compared whole
+SCREENED = 500  # of them are compared by the whole model
 RANDOM_POINTS = 1_500
+PAIRS = 100  # of changes tried at the end of a climb
 STARTS = 5  # of local searches, from the best trained points and from the best random ones
 SCANNED = 200_000  # points: when the search finds nothing, a space up to this size is gone through point by point
 DRAWS = 20_000  # in a larger space so many points are drawn instead
@@ -58,37 +60,42 @@ class Choice:
 
     def best(self, indices: Sequence[int], values: Floats) -> int | None:
         """The unseen feasible point of largest value; None: there is none. Neither rounding nor the order given decides a tie."""
-        return next(self._descending(indices, values), None)
+        return next((index for index in self._descending(indices, values) if self.feasible(index)), None)
 
     def _descending(self, indices: Sequence[int], values: Floats) -> Iterator[int]:
+        """Unseen points, feasible or not, by value."""
         canonical = np.argsort(np.array(indices, dtype=object), kind="stable")
         ties = self.rng.permutation(len(indices))
         order = canonical[np.lexsort((ties, -np.round(values[canonical], DECIMALS)))]
-        return (indices[at] for at in order if indices[at] not in self.seen and self.feasible(indices[at]))
+        return (indices[at] for at in order if indices[at] not in self.seen)
 
-    def maximise(self, acquisition: Acquisition, trained: Iterable[int]) -> int | None:
+    def maximise(self, acquisition: Acquisition, screen: Acquisition, trained: Iterable[int]) -> int | None:
         """The unseen feasible point of largest acquisition; None: none was found.
 
         Args:
             acquisition: values of points by their codes; the larger the better.
+            screen: about the same, but cheap: it says which of many points are worth the acquisition.
             trained: points to start from in a large space, best first.
         """
         space = self.encoding.space
-        if space.size <= ENUMERATED:
-            everything = range(space.size)
-            return self.best(everything, acquisition(self.encoding.codes(everything)))
-        drawn = sorted(set(space.sample_indices(self.rng, RANDOM_POINTS)))
-        values = acquisition(self.encoding.codes(drawn))
-        starts = [*islice(self._descending(drawn, values), STARTS), *islice(trained, STARTS)]
-        heights = dict(zip(drawn, values.tolist(), strict=True))
-        self._climb(acquisition, starts, heights)
+        is_small = space.size <= ENUMERATED
+        drawn = range(space.size) if is_small else sorted(set(space.sample_indices(self.rng, RANDOM_POINTS)))
+        order = self._descending(drawn, screen(self.encoding.codes(drawn)))
+        if is_small:
+            promising = list(islice(order, SCREENED))
+            found = self.best(promising, acquisition(self.encoding.codes(promising)))
+            return next(filter(self.feasible, order), None) if found is None else found
+        starts = list(islice(filter(self.feasible, order), STARTS))
+        heights = dict(zip(starts, acquisition(self.encoding.codes(starts)).tolist(), strict=True))
+        self._climb(acquisition, [*starts, *islice(trained, STARTS)], heights)
         found = self.best(list(heights), np.array(list(heights.values())))
         return self.any() if found is None else found
 
     def _climb(self, acquisition: Acquisition, starts: Iterable[int], heights: dict[int, float]) -> None:
         """From each start, go to the best unseen feasible neighbour as long as that is better; note all heights met.
 
-        A climb ends where an earlier one has been: from there it would go the same way. A trained start has no height: any
+        Where no single change is better, pairs of changes are tried: at a limit of cost one choice has to shrink for another to
+        grow. A climb ends where an earlier one has been: from there it would go the same way. A trained start has no height: any
         neighbour is better.
         """
         left: set[int] = set()
@@ -96,12 +103,29 @@ class Choice:
             current: int | None = start
             while current is not None and current not in left:
                 left.add(current)
-                indices, codes = self.encoding.neighbours(current)
-                values = acquisition(codes)
-                heights.update(zip(indices, values.tolist(), strict=True))
                 floor = -np.inf if current in self.seen else heights[current]
-                better = np.flatnonzero(np.round(values - floor, DECIMALS) > 0)
-                current = self.best([indices[at] for at in better], values[better])
+                indices, codes = self.encoding.neighbours(current)
+                following = self._higher(acquisition, indices, codes, floor, heights)
+                if following is None:
+                    pairs = self._pairs(current, indices, codes)
+                    following = self._higher(acquisition, pairs, self.encoding.codes(pairs), floor, heights)
+                current = following
+
+    def _higher(
+        self, acquisition: Acquisition, indices: Sequence[int], codes: Codes, floor: float, heights: dict[int, float]
+    ) -> int | None:
+        values = acquisition(codes)
+        heights.update(zip(indices, values.tolist(), strict=True))
+        better = np.flatnonzero(np.round(values - floor, DECIMALS) > 0)
+        return self.best([indices[at] for at in better], values[better])
+
+    def _pairs(self, current: int, indices: Sequence[int], codes: Codes) -> list[int]:
+        """PAIRS random points that differ from one in two choices, by its neighbours: numbers add up like digits do."""
+        if len(indices) < 2:
+            return []
+        changed = np.argmax(codes != self.encoding.codes([current]), axis=1)
+        drawn = self.rng.integers(len(indices), size=(PAIRS, 2))
+        return sorted({indices[a] + indices[b] - current for a, b in drawn if changed[a] != changed[b]})
 
     def any(self) -> int | None:
         """Any unseen feasible point; None: there is none, or, in a space over SCANNED points, DRAWS draws met none."""

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from search_paddle.gp_nas.encoding import Floats
-from search_paddle.gp_nas.gp import factorise, inverse
+from search_paddle.gp_nas.factor import factorise, inverse
 
 
 def gains(covariance: Floats, chosen: int, noise: float) -> Floats:

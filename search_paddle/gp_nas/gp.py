@@ -3,11 +3,10 @@
     notation     shape    meaning
     X            (n, c)   codes of the observed points (encoding.py)
     z            (n,)     their scores, warped to mean 0 and variance 1 (warp.py)
-    theta        (h,)     logarithms of the hyperparameters (kernels.py), fitted by maximum a posteriori
-    Phi          (n, p)   features of the linear trend; S0 its prior covariance (diagonal), w its weights
-    D_t          (d, nn)  squared distances of a term by dimension, computed once
+    theta        (h,)     logarithms of the hyperparameters (kernels.py)
+    U, U'        (n, o)   bent positions of the ordinals and their slopes by the bend, embedded (kernels.py)
     C            (n, n)   k(X, X), trend included, + noise on the diagonal: s2 / repeats + what is known beforehand
-    L            (n, n)   lower Cholesky factor of C
+    L            (n, n)   lower Cholesky factor of C (factor.py)
     alpha        (n,)     C^-1 z
     W            (n, n)   alpha alpha' - C^-1: twice the derivative of the log likelihood by the entries of C
     k*           (m, n)   k(X*, X)
@@ -17,22 +16,32 @@ Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, algori
 (Li et al., CVPR 2020) for the trend, here integrated out: hierarchical.py gives its posterior.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.linalg.lapack import dpotri
+from scipy.linalg import cho_solve
 from scipy.optimize import Bounds, minimize
 
 from search_paddle.gp_nas.encoding import Codes, Floats
-from search_paddle.gp_nas.kernels import NOISE, TREND, Kernel, matern52
+from search_paddle.gp_nas.factor import Factor, factorise, inverse, make_factor
+from search_paddle.gp_nas.kernels import (
+    BEND,
+    CONSTANT_VARIANCE,
+    MATERN,
+    NOISE,
+    TREND,
+    Embedded,
+    Kernel,
+    Term,
+    squared_distances,
+)
 from search_paddle.gp_nas.priors import Priors
-from shared.errors import NonFiniteError
 
-JITTERS = (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-ITERATIONS = 60  # of L-BFGS; it usually ends after 25
+ITERATIONS = 60  # of L-BFGS; it usually ends after 12
+TOLERANCE = 1e-6  # of the log density, relative: less than a thousandth of a nat
 DECIMALS = 3  # theta is rounded, so that the last bits of another BLAS build cannot decide a proposal
-CHUNK = 4096  # candidates at once: bounds memory
+CHUNK = 512  # candidates at once: what is computed of them stays in the cache
 SMALLEST_VARIANCE = 1e-10
 
 
@@ -57,85 +66,158 @@ class Observations:
         noise: Floats = np.exp(theta[NOISE]) / self.repeats + self.extra
         return noise
 
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Fit:
-    """Hyperparameters and how well they explain the observations: log N(z | 0, C), without the prior."""
-
-    theta: Floats
-    log_likelihood: float
+    def joined(self, other: "Observations") -> "Observations":
+        """These and, after them, others."""
+        return Observations(
+            codes=np.concatenate([self.codes, other.codes]),
+            values=np.concatenate([self.values, other.values]),
+            repeats=np.concatenate([self.repeats, other.repeats]),
+            extra=np.concatenate([self.extra, other.extra]),
+        )
 
 
 class Likelihood:
     """log N(z | 0, C) and its gradient as a function of theta; what does not depend on theta is computed once."""
 
     def __init__(self, kernel: Kernel, observations: Observations) -> None:
-        codes, count = observations.codes, len(observations.codes)
         self._kernel, self._observations = kernel, observations
-        self._phi = kernel.phi(codes)
-        gates = [term.gate(codes, codes) for term in kernel.terms]
-        self._gates = [np.ones((count, count)) if gate is None else gate.astype(np.float64) for gate in gates]
-        self._distances = [
-            term.distances(codes, codes).reshape(len(term.columns), count * count) for term in kernel.terms
-        ]
+        self._points = [_Points.of(term, observations.codes) for term in kernel.terms]
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
         """Log marginal likelihood and its gradient by theta, (h,)."""
-        covariance, parts, slopes = self._covariance(theta)
+        kernel, values = self._kernel, self._observations.values
+        parts = [
+            _part(term, points, theta, kernel.smoothness)
+            for term, points in zip(kernel.terms, self._points, strict=True)
+        ]
+        constant = np.full((len(values), 1), np.sqrt(CONSTANT_VARIANCE))
+        phi = np.concatenate([constant, *(part.phi for part in parts)], axis=1)
+        covariance = phi @ phi.T
+        for part in parts:
+            covariance += part.covariance
+        covariance[np.diag_indices(len(values))] += self._observations.noise(theta)
         factor = factorise(covariance)
-        values = self._observations.values
         alpha = cho_solve((factor, True), values, check_finite=False)
         log_determinant = 2.0 * np.log(np.diag(factor)).sum()
         value = -0.5 * (values @ alpha + log_determinant + len(values) * np.log(2.0 * np.pi))
-        return float(value), self._gradient(theta, np.outer(alpha, alpha) - inverse(factor), parts, slopes)
 
-    def _covariance(self, theta: Floats) -> tuple[Floats, list[Floats], list[Floats]]:
-        """C; for each term its part of it; and the slope that gives the derivative by its log length-scales."""
-        count = len(self._phi)
-        covariance = (self._phi * self._kernel.trend_variances(theta)) @ self._phi.T
-        parts, slopes = [], []
-        for term, gate, distances in zip(self._kernel.terms, self._gates, self._distances, strict=True):
-            correlation, slope = matern52((term.rates(theta) @ distances).reshape(count, count))
-            scale = np.exp(theta[term.start]) * gate
-            parts.append(scale * correlation)
-            slopes.append(scale * slope)
-            covariance += parts[-1]
-        covariance[np.diag_indices(count)] += self._observations.noise(theta)
-        return covariance, parts, slopes
-
-    def _gradient(self, theta: Floats, weights: Floats, parts: list[Floats], slopes: list[Floats]) -> Floats:
-        """0.5 tr(W dC/dtheta); `weights` is W."""
-        gradient = np.empty(len(theta))
+        weights = np.outer(alpha, alpha) - inverse(factor)
+        gradient = np.empty(kernel.size)
         gradient[NOISE] = 0.5 * np.diag(weights) @ (np.exp(theta[NOISE]) / self._observations.repeats)
-        by_feature = np.sum(self._phi * (weights @ self._phi), axis=0)
-        gradient[TREND] = 0.5 * self._kernel.trend_variances(theta)[1:] @ by_feature[1:]
-        for term, part, slope, distances in zip(self._kernel.terms, parts, slopes, self._distances, strict=True):
-            gradient[term.start] = 0.5 * np.vdot(weights, part)
-            gradient[term.lengths] = 0.5 * term.rates(theta) * (distances @ (weights * slope).ravel())
-        return gradient
+        weighted = weights @ phi
+        gradient[TREND] = 0.5 * np.vdot(phi[:, 1:], weighted[:, 1:])
+        gradient[BEND], place = 0.0, 1
+        for term, part in zip(kernel.terms, parts, strict=True):
+            gradient[term.start] = 0.5 * np.vdot(weights, part.covariance)
+            lengths, bend = part.gradient(weights)
+            gradient[term.lengths] = term.by_dimension(lengths)
+            last = place + part.phi.shape[1] - len(term.codes)
+            gradient[BEND] += bend + np.vdot(part.phi_by_bend, weighted[:, last - len(term.ordinals) : last])
+            place += part.phi.shape[1]
+        return float(value), gradient
 
 
-def fit(kernel: Kernel, priors: Priors, observations: Observations) -> Fit:
-    """The hyperparameters of largest posterior density, by L-BFGS from each of the priors' starts; the prior's mode without data.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Points:
+    """What a term needs to know of the observed points, whatever theta is: p, log p (0 at p = 0), indicators and the gate."""
 
-    A pure function of its arguments: no start depends on an earlier fit, so a rebuilt sampler fits the same.
-    """
-    if not len(observations.values):
-        return Fit(theta=priors.location, log_likelihood=0.0)
-    likelihood = Likelihood(kernel, observations)
+    places: Floats
+    logs: Floats
+    indicators: Floats
+    inside: Floats | None
+
+    @classmethod
+    def of(cls, term: Term, codes: Codes) -> "_Points":
+        places = term.places(codes)
+        return cls(
+            places=places,
+            logs=np.log(np.where(places > 0, places, 1.0)),
+            indicators=term.indicators(codes),
+            inside=None if term.family is None else term.inside(codes)[:, None],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Part:
+    """A term at one theta: its features and their slopes by the bend; s G M and -2 s G dM/d(a^2); U and U'."""
+
+    phi: Floats
+    phi_by_bend: Floats
+    covariance: Floats
+    slope: Floats
+    x: Floats
+    x_by_bend: Floats
+
+    def gradient(self, weights: Floats) -> tuple[Floats, float]:
+        """0.5 tr(W dC) by log l, for each embedded coordinate, and by the bend.
+
+        With B = W * slope, symmetric: 0.5 sum_ab B_ab (x_a - x_b)^2 = x' (r * x) - x' B x, r the row sums of B.
+        """
+        products = weights * self.slope
+        laplacian = products.sum(axis=1)[:, None] * self.x - products @ self.x
+        bend = -float(np.vdot(laplacian[:, : self.x_by_bend.shape[1]], self.x_by_bend))
+        lengths: Floats = np.einsum("nq,nq->q", laplacian, self.x)
+        return lengths, bend
+
+
+def _part(term: Term, points: _Points, theta: Floats, smoothness: float) -> _Part:
+    power, spread, rates = np.exp(theta[BEND]), np.exp(0.5 * theta[TREND]), term.rates(theta, smoothness)
+    straight = points.places**power
+    by_bend = straight * points.logs * power  # of u = p^power; 0 at p = 0
+    x = np.concatenate([straight, points.indicators], axis=1) * rates
+    squares = squared_distances(x, x)
+    np.fill_diagonal(squares, 0.0)
+    value, slope = MATERN[smoothness](squares)
+    scale: float | Floats = float(np.exp(theta[term.start]))
+    phi = np.concatenate([straight - 0.5, points.indicators], axis=1) * spread
+    if points.inside is not None:
+        scale = scale * (points.inside @ points.inside.T)
+        phi = np.concatenate([np.full_like(points.inside, spread), phi], axis=1) * points.inside
+    return _Part(
+        phi=phi,
+        phi_by_bend=spread * by_bend * (1.0 if points.inside is None else points.inside),
+        covariance=scale * value,
+        slope=scale * slope,
+        x=x,
+        x_by_bend=by_bend * rates[: len(term.ordinals)],
+    )
+
+
+class Density:
+    """Log posterior density of theta, but for a constant: the likelihood's logarithm plus the prior's; with its gradient."""
+
+    def __init__(self, kernel: Kernel, priors: Priors, observations: Observations) -> None:
+        self._likelihood, self._priors = Likelihood(kernel, observations), priors
+
+    def __call__(self, theta: Floats) -> tuple[float, Floats]:
+        """The density and its gradient, (h,)."""
+        (value, slope), (prior, prior_slope) = self._likelihood(theta), self._priors.log_density(theta)
+        return value + prior, slope + prior_slope
+
+    def precision(self, theta: Floats, step: float = 1e-3) -> Floats:
+        """Minus the matrix of second derivatives, by differences of gradients; (h, h), symmetric."""
+        here = self(theta)[1]
+        rows: Floats = np.array([here - self(theta + step * axis)[1] for axis in np.eye(len(theta))]) / step
+        symmetric: Floats = 0.5 * (rows + rows.T)
+        return symmetric
+
+
+def fit(density: Density, priors: Priors, starts: Sequence[Floats]) -> Floats:
+    """The theta of largest posterior density that L-BFGS finds from the starts."""
+    box = Bounds(priors.low, priors.high)
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        (value, slope), (prior, prior_slope) = likelihood(theta), priors.log_density(theta)
-        return -value - prior, -slope - prior_slope
+        value, slope = density(theta)
+        return -value, -slope
 
-    box = Bounds(priors.low, priors.high)
     ends = [
-        minimize(loss, start, jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": ITERATIONS})
-        for start in priors.starts()
+        minimize(
+            loss, start, jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": ITERATIONS, "ftol": TOLERANCE}
+        )
+        for start in starts
     ]
     best = min(ends, key=lambda end: round(float(end.fun), 6))
-    theta = np.round(best.x, DECIMALS)
-    return Fit(theta=theta, log_likelihood=likelihood(theta)[0])
+    return np.array([round(float(value), DECIMALS) for value in best.x])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -144,6 +226,7 @@ class Posterior:
 
     Attributes:
         kernel, theta, observations: what it is made of.
+        points: the observed points, embedded.
         factor: L.
         alpha: C^-1 z.
     """
@@ -151,7 +234,8 @@ class Posterior:
     kernel: Kernel
     theta: Floats
     observations: Observations
-    factor: Floats
+    points: Embedded
+    factor: Factor
     alpha: Floats
 
     @property
@@ -161,21 +245,59 @@ class Posterior:
 
     def mean(self, codes: Codes) -> Floats:
         """Mean of the latent score, (m,)."""
-        return self.kernel.cross(self.theta, codes, self.observations.codes) @ self.alpha
+        means = [self._cross(part) @ self.alpha for part in self._chunks(codes)]
+        return np.concatenate(means) if means else np.zeros(0)
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and variance of the latent score, each (m,); the variance is positive."""
-        chunks = [self._predict(codes[start : start + CHUNK]) for start in range(0, len(codes), CHUNK)]
-        if not chunks:
-            return np.zeros(0), np.zeros(0)
-        means, variances = zip(*chunks, strict=True)
-        return np.concatenate(means), np.concatenate(variances)
+        means, variances = [np.zeros(0)], [np.zeros(0)]
+        for part in self._chunks(codes):
+            cross = self._cross(part)
+            solved = self.factor.whiten(np.asfortranarray(cross.T))
+            means.append(cross @ self.alpha)
+            variances.append(self.kernel.diagonal(self.theta, part) - np.einsum("nm,nm->m", solved, solved))
+        return np.concatenate(means), np.maximum(np.concatenate(variances), SMALLEST_VARIANCE)
 
-    def _predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        cross = self.kernel.cross(self.theta, codes, self.observations.codes)
-        solved = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
-        variance = self.kernel.diagonal(self.theta, codes) - np.einsum("nm,nm->m", solved, solved)
-        return cross @ self.alpha, np.maximum(variance, SMALLEST_VARIANCE)
+    def _chunks(self, codes: Codes) -> "list[Embedded]":
+        return [self.kernel.embed(self.theta, codes[start : start + CHUNK]) for start in range(0, len(codes), CHUNK)]
+
+    def _cross(self, points: Embedded) -> Floats:
+        return self.kernel.cross(self.theta, points, self.points)
+
+    def log_likelihood(self) -> float:
+        """Log N(z | 0, C)."""
+        values = self.observations.values
+        square = float(values @ self.alpha)
+        return -0.5 * (square + self.factor.log_determinant() + len(values) * float(np.log(2.0 * np.pi)))
+
+    def appended(self, new: Observations, values: Floats | None = None) -> "Posterior":
+        """The posterior with more observations: O(n^2) each instead of the O(n^3) of a new factor; equal to it to rounding.
+
+        Args:
+            new: points not among the observed ones.
+            values: z of all observations, old and new, (n + m,): warped anew. None: the old ones stay.
+
+        Raises:
+            NonFiniteError: the larger covariance is singular to rounding; see `make_posterior`.
+        """
+        kernel, theta, factor = self.kernel, self.theta, self.factor
+        points, noise = self.points, new.noise(theta)
+        for row in range(len(new.values)):
+            point = kernel.embed(theta, new.codes[row : row + 1])
+            cross = kernel.cross(theta, point, points)[0]
+            factor = factor.appended(cross, float(kernel.diagonal(theta, point)[0] + noise[row]))
+            points = points.joined(point)
+        joined = self.observations.joined(new)
+        if values is not None:
+            joined = Observations(codes=joined.codes, values=values, repeats=joined.repeats, extra=joined.extra)
+        return Posterior(
+            kernel=kernel,
+            theta=theta,
+            observations=joined,
+            points=points,
+            factor=factor,
+            alpha=factor.solve(joined.values),
+        )
 
     def believing(self, codes: Codes) -> "Posterior":
         """The posterior if each of these points were trained and scored its present mean (constant liar).
@@ -184,54 +306,28 @@ class Posterior:
         """
         if not len(codes):
             return self
-        old, count = self.observations, len(codes)
-        cross = solve_triangular(
-            self.factor, self.kernel.cross(self.theta, old.codes, codes), lower=True, check_finite=False
+        count = len(codes)
+        return self.appended(
+            Observations(codes=codes, values=self.mean(codes), repeats=np.ones(count), extra=np.zeros(count))
         )
-        corner = self.kernel.cross(self.theta, codes, codes) + self.noise * np.eye(count) - cross.T @ cross
-        factor = np.block([[self.factor, np.zeros((len(old.codes), count))], [cross.T, factorise(corner)]])
-        observations = Observations(
-            codes=np.concatenate([old.codes, codes]),
-            values=np.concatenate([old.values, self.mean(codes)]),
-            repeats=np.concatenate([old.repeats, np.ones(count)]),
-            extra=np.concatenate([old.extra, np.zeros(count)]),
-        )
-        alpha = np.concatenate([self.alpha, np.zeros(count)])
-        return Posterior(kernel=self.kernel, theta=self.theta, observations=observations, factor=factor, alpha=alpha)
 
     def leave_one_out(self) -> tuple[Floats, Floats]:
         """Mean and variance, noise included, of each value predicted from all others: z - alpha / Q_ii and 1 / Q_ii, Q = C^-1."""
-        precision = np.diag(inverse(self.factor))
+        precision = np.diag(self.factor.inverse())
         return self.observations.values - self.alpha / precision, 1.0 / precision
 
 
 def make_posterior(kernel: Kernel, theta: Floats, observations: Observations) -> Posterior:
     """Condition on observations; with none of them this is the prior."""
-    covariance = kernel.cross(theta, observations.codes, observations.codes) + np.diag(observations.noise(theta))
-    factor = factorise(covariance)
-    alpha = cho_solve((factor, True), observations.values, check_finite=False)
-    return Posterior(kernel=kernel, theta=theta, observations=observations, factor=factor, alpha=alpha)
-
-
-def factorise(covariance: Floats) -> Floats:
-    """Lower Cholesky factor. Where rounding made the matrix indefinite, its diagonal is raised by 1e-8 to 1e-3 of itself.
-
-    Raises:
-        NonFiniteError: even that does not help.
-    """
-    diagonal = np.diag(covariance)
-    for jitter in JITTERS:
-        try:
-            return np.asarray(cholesky(covariance + np.diag(jitter * diagonal), lower=True, check_finite=False))
-        except np.linalg.LinAlgError:
-            continue
-    raise NonFiniteError(
-        f"covariance of {len(covariance)} points: got no positive definite matrix, even with its diagonal raised by "
-        f"{JITTERS[-1]}; expected finite scores of a common size"
+    points = kernel.embed(theta, observations.codes)
+    covariance = kernel.cross(theta, points, points)
+    covariance[np.diag_indices(len(covariance))] += observations.noise(theta)
+    factor = make_factor(covariance)
+    return Posterior(
+        kernel=kernel,
+        theta=theta,
+        observations=observations,
+        points=points,
+        factor=factor,
+        alpha=factor.solve(observations.values),
     )
-
-
-def inverse(factor: Floats) -> Floats:
-    """C^-1 from the lower Cholesky factor of C."""
-    lower, _ = dpotri(factor, lower=1)
-    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)

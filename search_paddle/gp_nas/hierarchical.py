@@ -82,10 +82,9 @@ def predict_given_weights(
 
 def trend_of(posterior: Posterior) -> Trend:
     """The posterior of w under a fitted process."""
-    kernel, theta, observed = posterior.kernel, posterior.theta, posterior.observations
-    covariance = kernel.deviation(theta, observed.codes, observed.codes) + np.diag(observed.noise(theta))
+    kernel, theta, points = posterior.kernel, posterior.theta, posterior.points
+    covariance = kernel.deviation(theta, points, points) + np.diag(posterior.observations.noise(theta))
     prior = np.diag(kernel.trend_variances(theta))
-    mean, spread = posterior_of_weights(
-        kernel.phi(observed.codes), covariance, observed.values, np.zeros(len(prior)), prior
-    )
-    return Trend(names=tuple(feature.name for feature in kernel.features), mean=mean, covariance=spread)
+    phi, values = kernel.phi(theta, posterior.observations.codes), posterior.observations.values
+    mean, spread = posterior_of_weights(phi, covariance, values, np.zeros(len(prior)), prior)
+    return Trend(names=kernel.features, mean=mean, covariance=spread)

@@ -1,43 +1,61 @@
-"""The covariance of architectures: GP-NAS's linear trend, integrated out, plus ARD Matern-5/2 terms on coded points.
+"""The covariance of architectures: GP-NAS's linear trend, integrated out, plus ARD Matern terms on bent positions.
 
-    k(x, x') = phi(x)' S0 phi(x')  +  sum_t  s_t G_t(x, x') M(r2_t(x, x'))
+    k(x, x') = phi(x)' S0 phi(x')  +  sum_t  s_t G_t(x, x') M(a_t(x, x'))
 
-    M(r2)  Matern 5/2: (1 + a + a^2/3) exp(-a), a = sqrt(5 r2)
-    r2_t   sum_j d_j(x, x')^2 / l_tj^2; d_j: difference of positions on [0, 1] (ordinal), or 0 and 1 (categorical, Hamming)
+    p      position of an ordinal's choice on [0, 1], evenly spaced by its place in their order
+    u      p^exp(bend): one bend for all ordinals. Effects of width and depth saturate; a bent axis makes them straight
+    a_t^2  2 nu sum_j d_j(x, x')^2 / l_tj^2; d_j: difference of u (ordinal), or 0 and 1 (categorical, Hamming)
+    M      Matern of smoothness nu (SMOOTHNESS)
     G_t    1 for the shared term; for the term of a family, 1 where both points belong to it, else 0
-    phi    1, then a slope for each ordinal and an offset for each category; in a conditional space also for each family
+    phi    1, then u - 1/2 for each ordinal and an offset for each category; in a conditional space also for each family
     S0     diagonal: CONSTANT_VARIANCE for the constant, v for all else
 
 A flat space has one term. A conditional space has a shared term on the dimensions that every family has, and one term a family
 on all of its own: what a family lacks never counts as distance 0.
 
-Hyperparameters are one vector of logarithms: log s2 (noise), log v (trend), then for each term log s, log l of each dimension.
+Distances are Euclidean ones between embedded points: u sqrt(2 nu) / l for an ordinal, an indicator of each category times
+sqrt(nu) / l for a categorical. So they cost one matrix product, and no loop over dimensions.
+
+Hyperparameters are one vector of logarithms: log s2 (noise), log v (trend), bend, then for each term log s, log l of each
+dimension (ordinals first).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search_paddle.gp_nas.encoding import Codes, Column, Encoding, Floats
 
 CONSTANT_VARIANCE = 1.0  # of the constant mean of standardised scores
-NOISE, TREND, FIRST = 0, 1, 2  # places of log s2, log v and the first term's log s
+NOISE, TREND, BEND, FIRST = 0, 1, 2, 3  # places of log s2, log v, the bend and the first term's log s
 
 
-def matern52(r2: Floats) -> tuple[Floats, Floats]:
-    """Matern 5/2 and its slope at squared scaled distances.
+def matern12(a2: Floats) -> tuple[Floats, Floats]:
+    """exp(-a), and exp(-a) / a: rough."""
+    a = np.sqrt(a2)
+    value = np.exp(-a)
+    return value, np.divide(value, a, out=np.zeros_like(a), where=a > 0)
 
-    M = (1 + a + a^2/3) exp(-a);  -2 dM/dr2 = (5/3) (1 + a) exp(-a), finite at 0 since no distance divides it.
 
-    Returns:
-        M and -2 dM/dr2, each of the shape of r2. By log l_j, M changes by the second times d_j^2 / l_j^2.
-    """
-    a = np.sqrt(5.0 * r2)
+def matern32(a2: Floats) -> tuple[Floats, Floats]:
+    """(1 + a) exp(-a), and exp(-a)."""
+    a = np.sqrt(a2)
+    decay = np.exp(-a)
+    return (1.0 + a) * decay, decay
+
+
+def matern52(a2: Floats) -> tuple[Floats, Floats]:
+    """(1 + a + a^2/3) exp(-a), and (1 + a) exp(-a) / 3: smooth."""
+    a = np.sqrt(a2)
     decay = np.exp(-a)
     first = (1.0 + a) * decay
-    return first + (5.0 / 3.0) * r2 * decay, (5.0 / 3.0) * first
+    return first + a2 * decay / 3.0, first / 3.0
+
+
+# nu -> M and -2 dM/d(a^2) at squared distances a^2; by log l_j, M changes by the second times its part of a^2
+MATERN: dict[float, Callable[[Floats], tuple[Floats, Floats]]] = {0.5: matern12, 1.5: matern32, 2.5: matern52}
+SMOOTHNESS = tuple(MATERN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,76 +64,101 @@ class Term:
 
     Attributes:
         family: the family that both points must belong to; None: any.
-        columns: columns of the codes that count.
-        tables: for each of them the squared distances between codes, (choices, choices).
+        ordinals: their columns of the codes, (o,).
+        positions: p of each code of each ordinal, (o, choices).
+        columns, codes, owners: for each category its column, its code and the place of its dimension's log l, from 0, (c,).
+        dimensions: number of length-scales.
+        names: of the features that the trend has for this term: ordinals, then categories.
         start: place of log s in the hyperparameters; the log l follow.
     """
 
     family: int | None
-    columns: tuple[int, ...]
-    tables: tuple[Floats, ...]
+    ordinals: Codes
+    positions: Floats
+    columns: Codes
+    codes: Codes
+    owners: Codes
+    dimensions: int
+    names: tuple[str, ...]
     start: int
-
-    def gate(self, a: Codes, b: Codes) -> NDArray[np.bool_] | None:
-        """Which pairs the term covers, (m, n); None: all."""
-        return None if self.family is None else np.logical_and.outer(a[:, 0] == self.family, b[:, 0] == self.family)
-
-    def distances(self, a: Codes, b: Codes) -> Floats:
-        """Squared distance by dimension, (columns, m, n). Where the gate is closed it means nothing."""
-        distances = np.empty((len(self.columns), len(a), len(b)))
-        for place, (column, table) in enumerate(zip(self.columns, self.tables, strict=True)):
-            distances[place] = table[:, b[:, column]][a[:, column]]
-        return distances
 
     @property
     def lengths(self) -> slice:
         """Places of the log l in the hyperparameters."""
-        return slice(self.start + 1, self.start + 1 + len(self.columns))
+        return slice(self.start + 1, self.start + 1 + self.dimensions)
 
-    def rates(self, theta: Floats) -> Floats:
-        """1 / l^2 of each dimension."""
-        return np.exp(-2.0 * theta[self.lengths])
+    def inside(self, codes: Codes) -> Floats:
+        """1 for the points that the term covers, else 0; (m,)."""
+        return np.ones(len(codes)) if self.family is None else (codes[:, 0] == self.family).astype(np.float64)
 
-    def covariance(self, theta: Floats, a: Codes, b: Codes) -> Floats:
-        """The term, s G M, (m, n). Rows of small tables are copied, so distances cost no arithmetic by pair."""
-        r2 = np.zeros((len(a), len(b)))
-        for column, table, rate in zip(self.columns, self.tables, self.rates(theta), strict=True):
-            r2 += (rate * table)[:, b[:, column]][a[:, column]]
-        values = np.exp(theta[self.start]) * matern52(r2)[0]
-        gate = self.gate(a, b)
-        return values if gate is None else np.where(gate, values, 0.0)
+    def places(self, codes: Codes) -> Floats:
+        """P of each ordinal, (m, o)."""
+        places: Floats = self.positions[np.arange(len(self.ordinals)), codes[:, self.ordinals]]
+        return places
+
+    def indicators(self, codes: Codes) -> Floats:
+        """Which categories a point has, (m, c)."""
+        present: Floats = (codes[:, self.columns] == self.codes).astype(np.float64)
+        return present
+
+    def rates(self, theta: Floats, smoothness: float) -> Floats:
+        """What an embedded coordinate is multiplied by: sqrt(2 nu) / l, or for a category sqrt(nu) / l; (o + c,)."""
+        rates = np.sqrt(2.0 * smoothness) * np.exp(-theta[self.lengths])
+        count = len(self.ordinals)
+        return np.concatenate([rates[:count], rates[self.owners] * np.sqrt(0.5)]) if len(self.owners) else rates
+
+    def by_dimension(self, parts: Floats) -> Floats:
+        """Sums of parts (o + c,) over the coordinates of each dimension."""
+        if not len(self.owners):
+            return parts
+        count = len(self.ordinals)
+        return np.concatenate([parts[:count], np.bincount(self.owners, parts[count:], self.dimensions)[count:]])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Feature:
-    """One entry of phi: `values[code of column]` for points of `family` (None: all), else 0; without a column it is 1 there."""
+class Embedded:
+    """m points as the kernel sees them under certain hyperparameters.
 
-    name: str
-    family: int | None
-    column: int | None
-    values: Floats
+    Attributes:
+        phi: features times their prior standard deviation, (m, p): their products are the trend's covariance.
+        terms: for each term the embedded points (m, o + c) and whether it covers them (m,).
+    """
 
-    def __call__(self, codes: Codes) -> Floats:
-        """The feature of each point, (m,)."""
-        values = np.ones(len(codes)) if self.column is None else self.values[codes[:, self.column]]
-        return values if self.family is None else np.where(codes[:, 0] == self.family, values, 0.0)
+    phi: Floats
+    terms: tuple[tuple[Floats, Floats], ...]
+
+    def joined(self, other: "Embedded") -> "Embedded":
+        """These points and, after them, others."""
+        pairs = zip(self.terms, other.terms, strict=True)
+        return Embedded(
+            phi=np.concatenate([self.phi, other.phi]),
+            terms=tuple(
+                (np.concatenate([x, y]), np.concatenate([inside, covered])) for (x, inside), (y, covered) in pairs
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Kernel:
     """The covariance function of a space; the formula opens this file."""
 
-    features: tuple[Feature, ...]
+    smoothness: float
     terms: tuple[Term, ...]
+    families: tuple[str, ...]
 
     @property
     def size(self) -> int:
         """Number of hyperparameters."""
-        return FIRST + sum(1 + len(term.columns) for term in self.terms)
+        return FIRST + sum(1 + term.dimensions for term in self.terms)
 
-    def phi(self, codes: Codes) -> Floats:
-        """Features of the trend, (m, features)."""
-        return np.stack([feature(codes) for feature in self.features], axis=1)
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the trend's features."""
+        names = ["1"]
+        for term in self.terms:
+            names += [] if term.family is None else [f"{self.families[term.family]}.1"]
+            names += term.names
+        return tuple(names)
 
     def trend_variances(self, theta: Floats) -> Floats:
         """Diagonal of S0, (features,)."""
@@ -123,27 +166,91 @@ class Kernel:
         variances[0] = CONSTANT_VARIANCE
         return variances
 
-    def cross(self, theta: Floats, a: Codes, b: Codes) -> Floats:
-        """k(a, b) without noise, (m, n)."""
-        trend = (self.phi(a) * self.trend_variances(theta)) @ self.phi(b).T
-        return trend + self.deviation(theta, a, b)
+    def phi(self, theta: Floats, codes: Codes) -> Floats:
+        """Features of the trend, (m, features)."""
+        phi: Floats = self.embed(theta, codes).phi / np.sqrt(self.trend_variances(theta))
+        return phi
 
-    def deviation(self, theta: Floats, a: Codes, b: Codes) -> Floats:
-        """The sum of the Matern terms alone: the k of GP-NAS, given w; (m, n)."""
-        total = np.zeros((len(a), len(b)))
+    def embed(self, theta: Floats, codes: Codes) -> Embedded:
+        """Points under hyperparameters."""
+        phi, terms = [np.full((len(codes), 1), np.sqrt(CONSTANT_VARIANCE))], []
+        spread = np.exp(0.5 * theta[TREND])
         for term in self.terms:
-            total += term.covariance(theta, a, b)
+            inside, straight = term.inside(codes), bent(term.places(codes), theta)
+            coordinates = np.concatenate([straight, term.indicators(codes)], axis=1)
+            terms.append((coordinates * term.rates(theta, self.smoothness), inside))
+            if term.family is not None:
+                phi.append(spread * inside[:, None])
+            coordinates[:, : len(term.ordinals)] -= 0.5
+            phi.append(spread * inside[:, None] * coordinates)
+        return Embedded(phi=np.concatenate(phi, axis=1), terms=tuple(terms))
+
+    def cross(self, theta: Floats, a: Embedded, b: Embedded) -> Floats:
+        """k(a, b) without noise, (m, n)."""
+        total = self.deviation(theta, a, b)
+        total += a.phi @ b.phi.T
         return total
 
-    def diagonal(self, theta: Floats, codes: Codes) -> Floats:
+    def deviation(self, theta: Floats, a: Embedded, b: Embedded) -> Floats:
+        """The sum of the Matern terms alone: the k of GP-NAS, given w; (m, n)."""
+        total = np.zeros((len(a.phi), len(b.phi)))
+        for term, (x, inside), (y, covered) in zip(self.terms, a.terms, b.terms, strict=True):
+            part = correlation(squared_distances(x, y), self.smoothness)
+            part *= np.exp(theta[term.start])
+            if term.family is not None:
+                part *= inside[:, None] * covered
+            total += part
+        return total
+
+    def covariance(self, theta: Floats, codes: Codes) -> Floats:
+        """K of points with themselves, without noise, (m, m)."""
+        embedded = self.embed(theta, codes)
+        return self.cross(theta, embedded, embedded)
+
+    def diagonal(self, theta: Floats, points: Embedded) -> Floats:
         """k(x, x) without noise, (m,)."""
-        variance = self.phi(codes) ** 2 @ self.trend_variances(theta)
-        for term in self.terms:
-            variance += np.exp(theta[term.start]) * (1.0 if term.family is None else codes[:, 0] == term.family)
+        variance: Floats = np.einsum("mp,mp->m", points.phi, points.phi)
+        for term, (_, inside) in zip(self.terms, points.terms, strict=True):
+            variance += np.exp(theta[term.start]) * inside
         return variance
 
 
-def make_kernel(encoding: Encoding) -> Kernel:
+def bent(places: Floats, theta: Floats) -> Floats:
+    """Bent positions: p^exp(bend)."""
+    straight: Floats = places ** np.exp(theta[BEND])
+    return straight
+
+
+def squared_distances(x: Floats, y: Floats) -> Floats:
+    """|x - y|^2 of all pairs, (m, n), by one matrix product.
+
+    Rounding would make some negative and put equal points apart, so all are taken smaller by the size of that error.
+    """
+    norms = np.einsum("mq,mq->m", x, x), np.einsum("nq,nq->n", y, y)
+    error = 1e-14 * (norms[0].max(initial=0.0) + norms[1].max(initial=0.0))
+    squares: Floats = x @ (-2.0 * y.T)
+    squares += (norms[0] - error)[:, None]
+    squares += norms[1]
+    return np.maximum(squares, 0.0, out=squares)
+
+
+def correlation(a2: Floats, smoothness: float) -> Floats:
+    """M at squared distances, without the slope of MATERN; overwrites its argument, for speed."""
+    a: Floats = np.sqrt(a2)
+    decay: Floats = np.exp(-a)
+    if smoothness == 0.5:
+        return decay
+    if smoothness == 1.5:
+        a += 1.0
+    else:
+        a2 *= 1.0 / 3.0
+        a += a2
+        a += 1.0
+    a *= decay
+    return a
+
+
+def make_kernel(encoding: Encoding, smoothness: float = 2.5) -> Kernel:
     """The kernel of a space. Dimensions with a single choice take no part."""
     families = range(encoding.families)
     shared = [
@@ -155,42 +262,43 @@ def make_kernel(encoding: Encoding) -> Kernel:
             [place for place, column in enumerate(encoding.columns) if family in column.codes] for family in families
         ]
         groups += list(enumerate(owned))
-    features, terms, start = [Feature(name="1", family=None, column=None, values=np.ones(0))], [], FIRST
+    terms, start = [], FIRST
     for family, places in groups:
-        members = list(families) if family is None else [family]
-        varied = [place for place in places if _choices(encoding.columns[place], members) > 1]
-        label = "" if family is None else f"{encoding.space.branches[family].name}."
-        if family is not None:
-            features.append(Feature(name=f"{label}1", family=family, column=None, values=np.ones(0)))
-        for place in varied:
-            features += _features(encoding.columns[place], label, family, members, 1 + place)
-        tables = tuple(_squared_distances(encoding.columns[place], members) for place in varied)
-        terms.append(Term(family=family, columns=tuple(1 + place for place in varied), tables=tables, start=start))
-        start += 1 + len(varied)
-    return Kernel(features=tuple(features), terms=tuple(terms))
+        terms.append(_make_term(encoding, family, places, start))
+        start += 1 + terms[-1].dimensions
+    names = tuple(str(branch.name) for branch in encoding.space.branches)
+    return Kernel(smoothness=smoothness, terms=tuple(terms), families=names)
 
 
-def _choices(column: Column, families: Sequence[int]) -> int:
-    return len({int(code) for family in families for code in column.codes[family]})
-
-
-def _squared_distances(column: Column, families: Sequence[int]) -> Floats:
-    if not column.ordered:
-        return 1.0 - np.eye(len(column.choices))
-    return np.subtract.outer(column.positions(families), column.positions(families)) ** 2
-
-
-def _features(column: Column, label: str, family: int | None, families: Sequence[int], place: int) -> list[Feature]:
-    """A slope about the middle of an ordinal; an indicator for each category."""
-    if column.ordered:
-        return [Feature(name=label + column.name, family=family, column=place, values=column.positions(families) - 0.5)]
-    used = sorted({int(code) for member in families for code in column.codes[member]})
-    return [
-        Feature(
-            name=f"{label}{column.name}={column.choices[code]!r}",
-            family=family,
-            column=place,
-            values=np.eye(len(column.choices))[code],
-        )
-        for code in used
+def _make_term(encoding: Encoding, family: int | None, places: Sequence[int], start: int) -> Term:
+    members = list(range(encoding.families)) if family is None else [family]
+    label = "" if family is None else f"{encoding.space.branches[family].name}."
+    varied = [(1 + place, encoding.columns[place]) for place in places]
+    varied = [(at, column) for at, column in varied if len(_used(column, members)) > 1]
+    ordinals = [(at, column) for at, column in varied if column.ordered]
+    categories = [
+        (at, column, code, len(ordinals) + owner)
+        for owner, (at, column) in enumerate((at, column) for at, column in varied if not column.ordered)
+        for code in _used(column, members)
     ]
+    positions = np.zeros((len(ordinals), max((len(column.choices) for _, column in ordinals), default=0)))
+    for row, (_, column) in zip(positions, ordinals, strict=True):
+        row[: len(column.choices)] = column.positions(members)
+    return Term(
+        family=family,
+        ordinals=np.array([at for at, _ in ordinals], dtype=np.int64),
+        positions=positions,
+        columns=np.array([at for at, _, _, _ in categories], dtype=np.int64),
+        codes=np.array([code for _, _, code, _ in categories], dtype=np.int64),
+        owners=np.array([owner for _, _, _, owner in categories], dtype=np.int64),
+        dimensions=len(varied),
+        names=tuple(
+            [label + column.name for _, column in ordinals]
+            + [f"{label}{column.name}={column.choices[code]!r}" for _, column, code, _ in categories]
+        ),
+        start=start,
+    )
+
+
+def _used(column: Column, families: Sequence[int]) -> list[int]:
+    return sorted({int(code) for family in families for code in column.codes[family]})

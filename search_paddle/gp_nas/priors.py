@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_paddle.gp_nas.encoding import Floats
-from search_paddle.gp_nas.kernels import NOISE, TREND, Kernel
+from search_paddle.gp_nas.kernels import BEND, NOISE, TREND, Kernel
 
 LENGTH_LOCATION, LENGTH_SPREAD = math.sqrt(2.0) - 2.5, math.sqrt(3.0)  # + log(D) / 2
 NOISE_LOCATION, NOISE_FLOOR = -4.0, 1e-6  # of log s2 (BoTorch has -4, too), and of s2
 TREND_VARIANCE = 3.0  # of all slopes together; a slope on [-1/2, 1/2] of variance v gives scores of variance v / 12
+BEND_SPREAD = 0.5  # about 0, a straight axis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -29,9 +30,9 @@ class Priors:
     smooth: Floats
 
     def log_density(self, theta: Floats) -> tuple[float, Floats]:
-        """Log prior but for its constant, and its gradient."""
+        """Log prior without log(2 pi) / 2 for each hyperparameter, and its gradient."""
         away = (theta - self.location) / self.spread
-        return -0.5 * float(away @ away), -away / self.spread
+        return -0.5 * float(away @ away) - float(np.log(self.spread).sum()), -away / self.spread
 
     def starts(self) -> tuple[Floats, Floats]:
         """Where a fit begins: the mode of the prior, and an almost linear function with little noise."""
@@ -48,7 +49,8 @@ def make_priors(kernel: Kernel) -> Priors:
     slopes = max(len(kernel.features) - 1, 1)
     put(NOISE, NOISE_LOCATION, 1.5, (math.log(NOISE_FLOOR), 1.0), -2.0)
     put(TREND, math.log(TREND_VARIANCE / slopes), 1.5, (-12.0, 3.0), 2.0)
+    put(BEND, 0.0, BEND_SPREAD, (-2.0, 2.0), 0.0)
     for term in kernel.terms:
         put(term.start, -math.log(len(kernel.terms)), 1.0, (-6.0, 4.0), 0.0)
-        put(term.lengths, LENGTH_LOCATION + 0.5 * math.log(max(len(term.columns), 1)), LENGTH_SPREAD, (-3.0, 4.0), 1.0)
+        put(term.lengths, LENGTH_LOCATION + 0.5 * math.log(max(term.dimensions, 1)), LENGTH_SPREAD, (-3.0, 4.0), 1.0)
     return Priors(location=location, spread=spread, low=low, high=high, smooth=smooth)

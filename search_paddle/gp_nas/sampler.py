@@ -1,18 +1,19 @@
 """GP-NAS as a sampler: ask for architectures, train them, tell the scores."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from search_paddle.gp_nas.acquisition import DECIMALS, log_expected_improvement
+from search_paddle.gp_nas.acquisition import DECIMALS, Improvement
 from search_paddle.gp_nas.candidates import Choice, Feasibility
 from search_paddle.gp_nas.design import gains
-from search_paddle.gp_nas.encoding import Codes, Floats, make_encoding
+from search_paddle.gp_nas.encoding import Floats, make_encoding
 from search_paddle.gp_nas.hierarchical import Trend, trend_of
 from search_paddle.gp_nas.kernels import make_kernel
 from search_paddle.gp_nas.priors import NOISE_LOCATION, make_priors
-from search_paddle.gp_nas.surrogate import Surrogate, make_surrogate
+from search_paddle.gp_nas.surrogate import Surrogate, Training, make_surrogate
 from search_paddle.gp_nas.threads import one_thread
 from shared.dimensions import draw
 from shared.errors import UsageError
@@ -55,9 +56,10 @@ class GPNAS:
         self._encoding = make_encoding(space)
         self._kernel = make_kernel(self._encoding)
         self._priors = make_priors(self._kernel)
-        self._trainings: dict[int, list[float]] = {}
+        self._trainings: list[Training] = []
         self._pending: list[int] = []
         self._fitted: Surrogate | None = None
+        self._is_current = True
 
     def ask(self, n: int = 1) -> list[Point]:
         """The next points to train; they count as pending until they are told.
@@ -96,10 +98,9 @@ class GPNAS:
         if len(values) != len(points):
             raise UsageError(f"tell: got {len(points)} points and {len(values)} scores, expected one score a point")
         indices = [self._space.index(point) for point in points]
-        for index, value in zip(indices, values, strict=True):
-            self._trainings.setdefault(index, []).append(value)
-        self._pending = [index for index in self._pending if index not in self._trainings]
-        self._fitted = None
+        self._trainings += zip(indices, values, strict=True)
+        self._pending = [index for index in self._pending if index not in set(indices)]
+        self._is_current = False
 
     def predict(self, points: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score that one training of each point would have, if it succeeds.
@@ -132,30 +133,34 @@ class GPNAS:
         return self._space.point(ranked[0])
 
     def trend(self) -> Trend:
-        """GP-NAS's posterior of the linear trend's weights (hierarchical.py), in units of warped scores."""
+        """GP-NAS's posterior of the trend's weights (hierarchical.py) in the heaviest component, in units of warped scores."""
         with one_thread():
-            return trend_of(self._surrogate().posterior)
+            return trend_of(self._surrogate().components[0].posterior)
 
     def _surrogate(self) -> Surrogate:
-        if self._fitted is None:
-            self._fitted = make_surrogate(self._encoding, self._kernel, self._priors, self._trainings)
+        if not self._is_current or self._fitted is None:
+            self._fitted, self._is_current = make_surrogate(self._encoding, self._trainings, self._fitted), True
         return self._fitted
 
     def _ranked(self) -> list[int]:
         """Points with a finite score, by posterior mean, best first."""
         model = self._surrogate()
-        means = np.round(model.posterior.mean(model.posterior.observations.codes), DECIMALS)
-        return [model.indices[place] for place in np.argsort(-means, kind="stable")]
+        if not model.indices:
+            return []
+        means, _ = model.predict(model.codes)
+        order = sorted(
+            range(len(means)), key=lambda place: (-round(float(means[place]), DECIMALS), model.indices[place])
+        )
+        return [model.indices[place] for place in order]
 
     def _propose(self) -> int | None:
-        count = sum(map(len, self._trainings.values()))
         choice = Choice(
             encoding=self._encoding,
-            seen={*self._trainings, *self._pending},
+            seen={*(index for index, _ in self._trainings), *self._pending},
             feasible=self._feasible,
-            rng=np.random.default_rng([self._seed, count, len(self._pending)]),
+            rng=np.random.default_rng([self._seed, len(self._trainings), len(self._pending)]),
         )
-        finite = any(np.isfinite(score) for scores in self._trainings.values() for score in scores)
+        finite = any(np.isfinite(score) for _, score in self._trainings)
         size = min(max(len(self._kernel.features), DESIGN[0]), DESIGN[1])
         if not finite or len(choice.seen) < size:
             return self._design(choice)
@@ -167,7 +172,7 @@ class GPNAS:
         pool = design_pool(self._space, np.random.default_rng(self._seed))
         indices = [*chosen, *sorted(pool.difference(chosen))]
         codes = self._encoding.codes(indices)
-        covariance = self._kernel.cross(self._priors.location, codes, codes)
+        covariance = self._kernel.covariance(self._priors.location, codes)
         values = gains(covariance, len(chosen), float(np.exp(NOISE_LOCATION)))
         points = np.bincount(codes[: len(chosen), 0], minlength=self._encoding.families)
         for fewest in np.unique(points):
@@ -178,22 +183,12 @@ class GPNAS:
         return choice.any()
 
     def _improve(self, choice: Choice) -> int | None:
-        """The point of largest expected improvement, as if pending points had scored what is expected of them.
-
-        A failed training improves nothing: the expectation is times the probability of success.
-        """
-        success = self._surrogate().success
-        posterior = self._surrogate().posterior.believing(self._encoding.codes(self._pending))
-        ranked = self._ranked()
-        best = float(np.max(posterior.mean(posterior.observations.codes)))
-
-        def acquisition(codes: Codes) -> Floats:
-            mean, variance = posterior.predict(codes)
-            values = log_expected_improvement(mean, np.sqrt(variance), best)
-            values += np.log(success.probability(codes))
-            return values
-
-        return choice.maximise(acquisition, ranked)
+        """The point of largest expected improvement, as if pending points had scored what is expected of them."""
+        model = self._surrogate()
+        codes = self._encoding.codes(self._pending)
+        components = [replace(each, posterior=each.posterior.believing(codes)) for each in model.components]
+        improvement = Improvement(components, model.success)
+        return choice.maximise(improvement, improvement.first, self._ranked())
 
 
 def design_pool(space: SearchSpace, rng: np.random.Generator) -> set[int]:

@@ -11,6 +11,7 @@ free slopes as there are scores, so it has to win by PENALTY. On the tables of t
 it predicts better, and drops it where broken networks dominate the likelihood.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,6 @@ from search_paddle.gp_nas.encoding import Floats
 
 PENALTY = 2.0  # nats
 FEWEST = 8  # scores, 5 of them different, for a map by ranks
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,25 +44,29 @@ class Warp:
     def scores(self, values: Floats) -> Floats:
         """The score of each z, any shape: strictly increasing; beyond the knots a line as steep as the outer quarter of them."""
         y, z, quarter = self.scores_at, self.values_at, max(len(self.values_at) // 4, 1)
-        low, high = (y[quarter] - y[0]) / (z[quarter] - z[0]), (y[-1] - y[-1 - quarter]) / (z[-1] - z[-1 - quarter])
+        low, high = (y[quarter] - y[0]) / (z[quarter] - z[0]), self.rise
         below, above = np.minimum(values - z[0], 0.0), np.maximum(values - z[-1], 0.0)
         scores: Floats = np.interp(values, z, y) + low * below + high * above
         return scores
 
-    def moments(self, mean: Floats, std: Floats) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the score if z ~ N(mean, std^2), by Gauss-Hermite quadrature; each (m,)."""
-        scores = self.scores(mean[:, None] + std[:, None] * NODES)
-        weights = WEIGHTS / WEIGHTS.sum()
-        centre = scores @ weights
-        return centre, np.sqrt((scores - centre[:, None]) ** 2 @ weights)
+    @property
+    def rise(self) -> float:
+        """dy/dz beyond the best score."""
+        quarter = max(len(self.values_at) // 4, 1)
+        return float(
+            (self.scores_at[-1] - self.scores_at[-1 - quarter]) / (self.values_at[-1] - self.values_at[-1 - quarter])
+        )
+
+
+def penalty(candidate: Warp) -> float:
+    """What a map's evidence is reduced by."""
+    return 0.0 if candidate.name == "identity" else PENALTY
 
 
 def candidates(scores: Floats) -> tuple[Warp, ...]:
     """The maps that may be tried on these finite scores, the identity first; it alone for few or for repeated scores."""
-    warps = [identity(scores)]
-    if len(scores) >= FEWEST and len(np.unique(scores)) >= 5:
-        warps += [normal_scores(scores), half_rank(scores)]
-    return tuple(warps)
+    is_enough = len(scores) >= FEWEST and len(np.unique(scores)) >= 5
+    return tuple(make(scores) for make in (MAPS.values() if is_enough else [identity]))
 
 
 def identity(scores: Floats) -> Warp:
@@ -94,6 +98,13 @@ def half_rank(scores: Floats) -> Warp:
     slope = float(np.sqrt(np.mean(ranked[upper] ** 2))) / width if width > 0 else 1.0
     values = np.where(upper, (scores - median) * slope, ranked)
     return _standardised("half_rank", scores, values, np.where(upper, np.log(slope), _log_slopes(scores, ranked)))
+
+
+MAPS: dict[str, Callable[[Floats], Warp]] = {
+    "identity": identity,
+    "normal_scores": normal_scores,
+    "half_rank": half_rank,
+}
 
 
 def _standardised(name: str, scores: Floats, values: Floats, log_slopes: Floats) -> Warp:

@@ -34,13 +34,13 @@ def as_a_large_space(monkeypatch):
 
 
 def test_a_small_space_is_compared_whole():
-    assert choice().maximise(bowl, []) == TOP
-    assert choice(seen=[TOP]).maximise(bowl, []) in {625, 825, 715, 735, 724, 726}
+    assert choice().maximise(bowl, bowl, []) == TOP
+    assert choice(seen=[TOP]).maximise(bowl, bowl, []) in {625, 825, 715, 735, 724, 726}
 
 
 def test_local_search_finds_the_optimum_that_random_points_miss(as_a_large_space):
     for seed in range(10):
-        assert choice(seed=seed).maximise(bowl, []) == TOP
+        assert choice(seed=seed).maximise(bowl, bowl, []) == TOP
         drawn = SPACE.sample_indices(np.random.default_rng(seed), 12)
         assert bowl(ENCODING.codes(drawn)).max() < 0
 
@@ -51,7 +51,7 @@ def test_local_search_goes_on_from_trained_points(as_a_large_space):
             -1e3 * (codes[:, 1] != 3) - 1e3 * (codes[:, 2] != 3) - np.abs(codes[:, 3] - 4.0) - 1.0 * (codes[:, 3] == 4)
         )
 
-    assert choice(seen=[339]).maximise(needle, [339]) in {333, 335, 334}
+    assert choice(seen=[339]).maximise(needle, needle, [339]) in {333, 335, 334}
 
 
 def test_an_infeasible_summit_is_climbed_to_its_edge(as_a_large_space):
@@ -60,12 +60,32 @@ def test_an_infeasible_summit_is_climbed_to_its_edge(as_a_large_space):
     def feasible(point):
         return point["a"] + point["b"] + point["c"] <= 9
 
+    def slope(codes):
+        return codes[:, 1:] @ [3.0, 2.0, 1.0]
+
     for seed in range(5):
-        found = SPACE.point(
-            choice(seed=seed, feasible=feasible).maximise(lambda codes: codes[:, 1:] @ [3.0, 2.0, 1.0], [])
-        )
+        found = SPACE.point(choice(seed=seed, feasible=feasible).maximise(slope, slope, []))
         assert sum(found.values()) == 9
         assert 3 * found["a"] + 2 * found["b"] + found["c"] >= 23, "27 at most; a random feasible point has 12"
+
+
+def test_two_changes_at_once_follow_a_limit_of_cost(as_a_large_space):
+    """Along the edge every better point needs one choice more and another less."""
+
+    def feasible(point):
+        return point["a"] + point["b"] <= 9
+
+    def along(codes):
+        return 10.0 * (codes[:, 1] + codes[:, 2]) - np.abs(codes[:, 1] - 7) - 0.0 * codes[:, 3]
+
+    found = [SPACE.point(choice(seed=seed, feasible=feasible).maximise(along, along, [])) for seed in range(5)]
+    assert [(point["a"], point["b"]) for point in found] == [(7, 2)] * 5
+
+
+def test_the_screen_chooses_what_is_compared_and_the_acquisition_decides(monkeypatch):
+    monkeypatch.setattr(candidates, "SCREENED", 10)
+    assert choice().maximise(lambda codes: -bowl(codes), bowl, []) != TOP
+    assert choice(feasible=lambda point: point["a"] == 0).maximise(bowl, bowl, []) == 25, "none of the ten is allowed"
 
 
 def test_feasible_is_asked_once_a_point_and_only_where_needed():
@@ -76,10 +96,10 @@ def test_feasible_is_asked_once_a_point_and_only_where_needed():
         return SPACE.index(point) % 2 == 1
 
     one = choice(feasible=feasible)
-    assert one.maximise(bowl, []) == TOP
+    assert one.maximise(bowl, bowl, []) == TOP
     assert asked == [TOP]
     other = Choice(encoding=ENCODING, seen={TOP}, feasible=one.feasible, rng=np.random.default_rng(1))
-    assert other.maximise(bowl, []) % 2 == 1
+    assert other.maximise(bowl, bowl, []) % 2 == 1
     assert len(asked) == len(set(asked)) < 10
 
 
@@ -89,7 +109,7 @@ def test_what_feasible_does_to_its_point_changes_nothing():
         point.clear()
         return allowed
 
-    assert choice(feasible=vandal).maximise(bowl, []) == 325
+    assert choice(feasible=vandal).maximise(bowl, bowl, []) == 325
 
 
 def test_ties_follow_the_seed_and_not_the_order_given():
@@ -105,9 +125,9 @@ def test_ties_follow_the_seed_and_not_the_order_given():
 
 
 def test_one_feasible_point_in_a_thousand_is_found_and_none_ends_the_search(as_a_large_space):
-    assert choice(feasible=lambda point: SPACE.index(point) == 123).maximise(bowl, []) == 123
-    assert choice(feasible=lambda point: False).maximise(bowl, []) is None
-    assert choice(seen=range(1000)).maximise(bowl, [5]) is None
+    assert choice(feasible=lambda point: SPACE.index(point) == 123).maximise(bowl, bowl, []) == 123
+    assert choice(feasible=lambda point: False).maximise(bowl, bowl, []) is None
+    assert choice(seen=range(1000)).maximise(bowl, bowl, [5]) is None
 
 
 def test_a_huge_space_without_feasible_points_ends_after_so_many_draws(monkeypatch):

@@ -18,7 +18,7 @@ def prior_covariance(space):
     encoding = make_encoding(space)
     kernel = make_kernel(encoding)
     codes = encoding.codes(range(space.size))
-    return kernel.cross(make_priors(kernel).location, codes, codes)
+    return kernel.covariance(make_priors(kernel).location, codes)
 
 
 def information(noisy, chosen):

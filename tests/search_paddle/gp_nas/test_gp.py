@@ -7,10 +7,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.gp import Likelihood, Observations, factorise, fit, inverse, make_posterior
-from search_paddle.gp_nas.kernels import CONSTANT_VARIANCE, NOISE, TREND, make_kernel
+from search_paddle.gp_nas.factor import factorise
+from search_paddle.gp_nas.gp import Density, Likelihood, Observations, fit, make_posterior
+from search_paddle.gp_nas.kernels import BEND, CONSTANT_VARIANCE, FIRST, NOISE, SMOOTHNESS, TREND, make_kernel
 from search_paddle.gp_nas.priors import make_priors
-from shared.errors import NonFiniteError
 from shared.space import SearchSpace
 
 FLAT = SearchSpace.from_choices({"a": [1, 2, 4, 8], "b": [0, 1, 2], "c": list(range(6))})
@@ -41,47 +41,53 @@ def hyperparameters(kernel, seed):
     return np.random.default_rng(seed).uniform(-1.0, 0.5, kernel.size)
 
 
-def scikit_learn(theta, slack=0.0):
-    """The flat kernel in scikit-learn's terms, on positions."""
+def scikit_learn(theta, smoothness, slack=0.0):
+    """The flat kernel in scikit-learn's terms, on bent positions less a half."""
     scales = np.exp(theta)
     trend = ConstantKernel(scales[TREND]) * DotProduct(sigma_0=np.sqrt(CONSTANT_VARIANCE / scales[TREND]))
-    matern = ConstantKernel(scales[2] * (1.0 + slack)) * Matern(length_scale=scales[3:], nu=2.5)
+    matern = ConstantKernel(scales[FIRST] * (1.0 + slack)) * Matern(length_scale=scales[FIRST + 1 :], nu=smoothness)
     return GaussianProcessRegressor(trend + matern + WhiteKernel(scales[NOISE]), alpha=0.0, optimizer=None)
 
 
-def positions(codes):
-    return codes[:, 1:] / np.array([3.0, 2.0, 5.0]) - 0.5
+def positions(codes, theta):
+    return (codes[:, 1:] / np.array([3.0, 2.0, 5.0])) ** np.exp(theta[BEND]) - 0.5
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_posterior_and_likelihood_equal_scikit_learn(seed):
-    kernel = make_kernel(make_encoding(FLAT))
+@pytest.mark.parametrize("smoothness", SMOOTHNESS)
+@pytest.mark.parametrize("seed", range(3))
+def test_posterior_and_likelihood_equal_scikit_learn(seed, smoothness):
+    kernel = make_kernel(make_encoding(FLAT), smoothness)
     theta, observed, new = (
         hyperparameters(kernel, seed),
         exact(observations(FLAT, 25, seed)),
         observations(FLAT, 40, seed + 99),
     )
-    oracle = scikit_learn(theta).fit(positions(observed.codes), observed.values)
-    wrong = scikit_learn(theta, slack=1e-6).fit(positions(observed.codes), observed.values)
-    mean, std = oracle.predict(positions(new.codes), return_std=True)  # its std includes the noise
+    old, held = positions(observed.codes, theta), positions(new.codes, theta)
+    oracle = scikit_learn(theta, smoothness).fit(old, observed.values)
+    wrong = scikit_learn(theta, smoothness, slack=1e-5).fit(old, observed.values)
+    mean, std = oracle.predict(held, return_std=True)  # its std includes the noise
     posterior = make_posterior(kernel, theta, observed)
     ours, variance = posterior.predict(new.codes)
     value, _ = Likelihood(kernel, observed)(theta)
 
+    tolerance = 1e-6 if smoothness == 0.5 else 1e-10  # the roughest one turns a distance of 1e-14 into 1e-7
+
     def compare(mean, std, likelihood):
-        np.testing.assert_allclose(ours, mean, rtol=0, atol=1e-10)
-        np.testing.assert_allclose(np.sqrt(variance + posterior.noise), std, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(ours, mean, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(np.sqrt(variance + posterior.noise), std, rtol=0, atol=tolerance)
         assert abs(value - likelihood) < 1e-10
+        assert abs(posterior.log_likelihood() - likelihood) < 1e-10
 
     compare(mean, std, oracle.log_marginal_likelihood_value_)
     with pytest.raises(AssertionError):
-        compare(*wrong.predict(positions(new.codes), return_std=True), wrong.log_marginal_likelihood_value_)
+        compare(*wrong.predict(held, return_std=True), wrong.log_marginal_likelihood_value_)
 
 
 @pytest.mark.parametrize("space", [FLAT, CONDITIONAL])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_gradient_is_exact(space, seed):
-    kernel = make_kernel(make_encoding(space))
+@pytest.mark.parametrize("smoothness", SMOOTHNESS)
+@pytest.mark.parametrize("seed", range(2))
+def test_the_gradient_is_exact(space, smoothness, seed):
+    kernel = make_kernel(make_encoding(space), smoothness)
     theta, likelihood = hyperparameters(kernel, seed), Likelihood(kernel, observations(space, 25, seed))
     step = 1e-5
     numeric = [
@@ -110,12 +116,12 @@ def test_the_gradient_of_the_prior_is_exact():
 def test_the_likelihood_uses_the_covariance_of_the_posterior(space):
     kernel = make_kernel(make_encoding(space))
     theta, observed = hyperparameters(kernel, 0), observations(space, 12, 0)
-    covariance = kernel.cross(theta, observed.codes, observed.codes) + np.diag(observed.noise(theta))
+    covariance = kernel.covariance(theta, observed.codes) + np.diag(observed.noise(theta))
     quadratic = observed.values @ np.linalg.solve(covariance, observed.values)
     direct = -0.5 * (quadratic + np.linalg.slogdet(2.0 * np.pi * covariance)[1])
     assert abs(Likelihood(kernel, observed)(theta)[0] - direct) < 1e-10
     np.testing.assert_allclose(
-        np.diag(kernel.cross(theta, observed.codes, observed.codes)), kernel.diagonal(theta, observed.codes)
+        np.diag(kernel.covariance(theta, observed.codes)), kernel.diagonal(theta, kernel.embed(theta, observed.codes))
     )
 
 
@@ -128,7 +134,7 @@ def test_believing_keeps_every_mean_and_equals_conditioning_on_it():
     after = before.believing(pending)
     afresh = make_posterior(kernel, theta, after.observations)
     (mean, variance), (old_mean, old_variance) = after.predict(everything), before.predict(everything)
-    np.testing.assert_allclose(mean, old_mean, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(mean, old_mean, rtol=0, atol=1e-10)
     assert np.all(variance <= old_variance + 1e-12)
     assert variance[0] < 0.9 * old_variance[0]
     for ours, direct in zip((mean, variance), afresh.predict(everything), strict=True):
@@ -152,13 +158,12 @@ def test_without_observations_the_posterior_is_the_prior():
     encoding = make_encoding(CONDITIONAL)
     kernel = make_kernel(encoding)
     none = Observations(codes=encoding.codes([]), values=np.zeros(0), repeats=np.zeros(0), extra=np.zeros(0))
-    priors = make_priors(kernel)
-    fitted = fit(kernel, priors, none)
-    assert np.array_equal(fitted.theta, priors.location)
-    codes = encoding.codes(range(CONDITIONAL.size))
-    mean, variance = make_posterior(kernel, fitted.theta, none).predict(codes)
+    theta, codes = make_priors(kernel).location, encoding.codes(range(CONDITIONAL.size))
+    prior = make_posterior(kernel, theta, none)
+    mean, variance = prior.predict(codes)
     assert not mean.any()
-    np.testing.assert_allclose(variance, kernel.diagonal(fitted.theta, codes))
+    np.testing.assert_allclose(variance, kernel.diagonal(theta, kernel.embed(theta, codes)))
+    assert prior.log_likelihood() == 0.0
 
 
 def test_the_fit_finds_a_better_place_than_where_it_starts_and_what_made_the_data():
@@ -166,27 +171,54 @@ def test_the_fit_finds_a_better_place_than_where_it_starts_and_what_made_the_dat
     kernel, rng = make_kernel(encoding), np.random.default_rng(0)
     priors, codes = make_priors(kernel), encoding.codes(rng.permutation(FLAT.size)[:60].tolist())
     truth = priors.location.copy()
-    truth[NOISE], truth[3:] = np.log(0.05), np.log([0.3, 20.0, 1.0])
-    covariance = kernel.cross(truth, codes, codes) + 0.05 * np.eye(60)
+    truth[NOISE], truth[FIRST + 1 :] = np.log(0.05), np.log([0.3, 20.0, 1.0])
+    covariance = kernel.covariance(truth, codes) + 0.05 * np.eye(60)
     observed = Observations(
         codes=codes, values=factorise(covariance) @ rng.standard_normal(60), repeats=np.ones(60), extra=np.zeros(60)
     )
-    fitted, likelihood = fit(kernel, priors, observed), Likelihood(kernel, observed)
-
-    def posterior_density(theta):
-        return likelihood(theta)[0] + priors.log_density(theta)[0]
-
-    assert posterior_density(fitted.theta) > max(map(posterior_density, (*priors.starts(), truth)))
-    assert fitted.theta[3] < fitted.theta[4], "the dimension that matters has the shorter length-scale"
-    gradient = likelihood(fitted.theta)[1] + priors.log_density(fitted.theta)[1]
-    inside = (fitted.theta > priors.low + 0.01) & (fitted.theta < priors.high - 0.01)
-    assert np.abs(gradient[inside]).max() < 0.05
+    density = Density(kernel, priors, observed)
+    theta = fit(density, priors, priors.starts())
+    assert density(theta)[0] > max(density(other)[0] for other in (*priors.starts(), truth))
+    assert theta[FIRST + 1] < theta[FIRST + 2], "the dimension that matters has the shorter length-scale"
+    inside = (theta > priors.low + 0.01) & (theta < priors.high - 0.01)
+    assert np.abs(density(theta)[1][inside]).max() < 0.1
 
 
-def test_a_singular_covariance_is_factorised_and_a_hopeless_one_refused():
-    factor = factorise(np.ones((4, 4)))
-    np.testing.assert_allclose(factor @ factor.T, np.ones((4, 4)), atol=2e-8)
-    with pytest.raises(NonFiniteError, match="positive definite"):
-        factorise(np.array([[1.0, 2.0], [2.0, 1.0]]))
-    matrix = np.array([[2.0, 0.5], [0.5, 1.0]])
-    np.testing.assert_allclose(inverse(factorise(matrix)), np.linalg.inv(matrix), atol=1e-15)
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL])
+@pytest.mark.parametrize("smoothness", SMOOTHNESS)
+def test_an_appended_posterior_equals_a_new_one(space, smoothness):
+    """To 1e-9, also where the values of the old points change, as they do when scores are warped anew."""
+    encoding, rng = make_encoding(space), np.random.default_rng(5)
+    kernel = make_kernel(encoding, smoothness)
+    theta, observed = hyperparameters(kernel, 5), observations(space, 20, 5)
+    parts = [
+        Observations(**{name: getattr(observed, name)[rows] for name in ("codes", "values", "repeats", "extra")})
+        for rows in (slice(0, 12), slice(12, 20))
+    ]
+    values, everything = rng.standard_normal(20), encoding.codes(range(space.size))
+    warped = Observations(codes=observed.codes, values=values, repeats=observed.repeats, extra=observed.extra)
+    before = make_posterior(kernel, theta, parts[0])
+
+    def compare(grown, whole):
+        for ours, direct in zip(grown.predict(everything), whole.predict(everything), strict=True):
+            np.testing.assert_allclose(ours, direct, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(grown.mean(everything), whole.mean(everything), rtol=0, atol=1e-9)
+        assert abs(grown.log_likelihood() - whole.log_likelihood()) < 1e-9
+
+    compare(before.appended(parts[1]), make_posterior(kernel, theta, observed))
+    compare(before.appended(parts[1], values), make_posterior(kernel, theta, warped))
+    with pytest.raises(AssertionError):
+        compare(before.appended(parts[1]), make_posterior(kernel, theta, warped))
+    untouched = make_posterior(kernel, theta, parts[0])
+    assert np.array_equal(before.predict(everything)[0], untouched.predict(everything)[0])
+
+
+def test_the_precision_is_that_of_second_differences():
+    encoding = make_encoding(FLAT)
+    kernel = make_kernel(encoding)
+    density, theta = Density(kernel, make_priors(kernel), observations(FLAT, 20, 3)), hyperparameters(kernel, 3)
+    precision, step = density.precision(theta), 1e-3
+    for place, axis in enumerate(np.eye(kernel.size)):
+        ends = density(theta + step * axis)[0] + density(theta - step * axis)[0] - 2.0 * density(theta)[0]
+        assert precision[place, place] == pytest.approx(-ends / step**2, rel=0.02, abs=0.02)
+    assert np.array_equal(precision, precision.T)

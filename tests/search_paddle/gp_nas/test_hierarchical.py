@@ -42,8 +42,9 @@ def test_both_forms_agree(count):
     rng = np.random.default_rng(count)
     size = len(kernel.features)
     root = rng.standard_normal((size, size))
-    phi, mean, prior = kernel.phi(observed.codes), rng.standard_normal(size), root @ root.T + np.eye(size)
-    covariance = kernel.deviation(theta, observed.codes, observed.codes) + np.diag(observed.noise(theta))
+    phi, mean, prior = kernel.phi(theta, observed.codes), rng.standard_normal(size), root @ root.T + np.eye(size)
+    known = kernel.embed(theta, observed.codes)
+    covariance = kernel.deviation(theta, known, known) + np.diag(observed.noise(theta))
     arguments = (phi, covariance, observed.values, mean, prior)
 
     def compare(form, tolerance):
@@ -60,10 +61,11 @@ def test_integrating_w_out_equals_predicting_with_its_posterior(count):
     kernel, theta, observed, everything = problem(count, seed=count)
     posterior = make_posterior(kernel, theta, observed)
     trend = trend_of(posterior)
-    old, new = kernel.phi(observed.codes), kernel.phi(everything)
-    covariance = kernel.deviation(theta, observed.codes, observed.codes) + np.diag(observed.noise(theta))
-    cross = kernel.deviation(theta, everything, observed.codes)
-    diagonal = np.diag(kernel.deviation(theta, everything, everything))
+    old, new = kernel.phi(theta, observed.codes), kernel.phi(theta, everything)
+    known, held = kernel.embed(theta, observed.codes), kernel.embed(theta, everything)
+    covariance = kernel.deviation(theta, known, known) + np.diag(observed.noise(theta))
+    cross = kernel.deviation(theta, held, known)
+    diagonal = np.diag(kernel.deviation(theta, held, held))
 
     def two_steps(spread):
         return predict_given_weights((old, new), (covariance, cross, diagonal), observed.values, (trend.mean, spread))
@@ -101,7 +103,7 @@ def test_the_sampler_reports_the_trend_with_names():
     sampler.tell(points, [2.0 * point["up"] - point["down"] for point in points])
     trend = sampler.trend()
     weights = dict(zip(trend.names, trend.mean, strict=True))
-    assert list(weights) == ["1", "down", "op='x'", "op='y'", "up"]
+    assert list(weights) == ["1", "down", "up", "op='x'", "op='y'"]
     assert weights["up"] > 1.0 > -0.5 > weights["down"]
     assert abs(weights["op='x'"] - weights["op='y'"]) < 0.1
     assert np.all(np.linalg.eigvalsh(trend.covariance) > 0)

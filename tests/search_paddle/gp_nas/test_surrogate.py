@@ -1,22 +1,26 @@
 """The model of a search: which warp it takes, failures, repeats, calibration."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.kernels import make_kernel
-from search_paddle.gp_nas.priors import make_priors
-from search_paddle.gp_nas.surrogate import make_surrogate
+from search_paddle.gp_nas.surrogate import ALWAYS, make_surrogate, refit_at, weighted_quantile
 from shared.space import SearchSpace
 
 SPACE = SearchSpace.from_choices({"a": list(range(8)), "b": list(range(8)), "c": list(range(4))})
 ENCODING = make_encoding(SPACE)
-KERNEL = make_kernel(ENCODING)
 CODES = ENCODING.codes(range(SPACE.size))
 
 
 def model(trainings):
-    return make_surrogate(ENCODING, KERNEL, make_priors(KERNEL), trainings)
+    return make_surrogate(ENCODING, [(index, score) for index, scores in trainings.items() for score in scores])
+
+
+def share(made, name):
+    """Of the average that is under a warp."""
+    return sum(component.weight for component in made.components if component.warp.name == name)
 
 
 def smooth(index):
@@ -31,10 +35,10 @@ def drawn(count, seed=0):
 def test_clean_scores_keep_the_identity_and_a_tail_of_broken_ones_does_not():
     chosen, rng = drawn(60), np.random.default_rng(3)
     clean = {index: [smooth(index)] for index in chosen}
-    assert model(clean).warp.name == "identity"
+    assert share(model(clean), "identity") > 0.5
     depths = np.where(rng.random(60) < 0.2, 100.0 * rng.gamma(2.0, size=60), 0.0)
     broken = {index: [smooth(index) - depth] for index, depth in zip(chosen, depths, strict=True)}
-    assert model(broken).warp.name != "identity"
+    assert share(model(broken), "identity") < 0.01
 
 
 def test_predictions_are_in_the_unit_of_the_score():
@@ -46,7 +50,7 @@ def test_predictions_are_in_the_unit_of_the_score():
     assert std.mean() < 0.3 * truth.std()
     scaled, wide = model({index: [7.0 - 100.0 + 7.0 * smooth(index)] for index in chosen}).predict(CODES)
     np.testing.assert_allclose(scaled, 7.0 - 100.0 + 7.0 * mean, rtol=1e-6)
-    np.testing.assert_allclose(wide, 7.0 * std, rtol=1e-4)
+    np.testing.assert_allclose(wide, 7.0 * std, rtol=0.05)
 
 
 def test_intervals_hold_what_they_promise():
@@ -66,8 +70,7 @@ def test_repeated_trainings_are_averaged_and_trusted_more():
     once = {index: [smooth(index) + 0.5 * rng.standard_normal()] for index in chosen}
     target, low = chosen[0], smooth(chosen[0]) - 2.0
     seldom, often = (model({**once, target: [low] * repeats}) for repeats in (1, 9))
-    assert often.posterior.observations.repeats.max() == 9
-    assert often.posterior.observations.values.min() == seldom.posterior.observations.values.min()
+    assert [each.components[0].posterior.observations.repeats.max() for each in (seldom, often)] == [1, 9]
     away = [abs(each.predict(CODES[[target]])[0][0] - low) for each in (seldom, often)]
     assert away[1] < 0.7 * away[0]
 
@@ -112,7 +115,54 @@ def test_nothing_told_is_the_prior_and_one_score_is_its_centre():
 
 
 def test_the_order_of_telling_does_not_matter():
-    told = [(index, [smooth(index)]) for index in drawn(20)]
+    """As long as every score is followed by a fit."""
+    told = [(index, [smooth(index)]) for index in drawn(ALWAYS)]
     forward, backward = model(dict(told)), model(dict(reversed(told)))
-    assert np.array_equal(forward.posterior.theta, backward.posterior.theta)
+    for ours, other in zip(forward.components, backward.components, strict=True):
+        assert np.array_equal(ours.posterior.theta, other.posterior.theta)
     assert np.array_equal(forward.predict(CODES)[0], backward.predict(CODES)[0])
+
+
+def test_hyperparameters_are_fitted_at_every_tenth_more():
+    reached = [refit_at(count) for count in range(60)]
+    assert reached[: ALWAYS + 1] == list(range(ALWAYS + 1))
+    steps = sorted(set(reached[ALWAYS:]))
+    assert steps[:6] == [16, 17, 18, 19, 20, 22]
+    assert all(1 <= after - before <= before / 10 for before, after in itertools.pairwise(steps))
+
+
+def test_a_model_that_grows_is_to_the_bit_the_one_made_at_once():
+    """With a point trained again, a failure, and fits on the way: what a search that was killed relies on."""
+    order = drawn(34)
+    told = [(index, smooth(index)) for index in order]
+    told[25], told[28] = (order[3], 31.0), (order[28], float("nan"))
+    grown = None
+    for count in range(22, len(told) + 1):
+        grown = make_surrogate(ENCODING, told[:count], grown)
+        if count in (27, 31, 34):
+            at_once = make_surrogate(ENCODING, told[:count])
+            assert grown.indices == at_once.indices
+            for ours, direct in zip(grown.predict(CODES), at_once.predict(CODES), strict=True):
+                assert np.array_equal(ours, direct)
+    assert (grown.scored, grown.fitted) == (33, 33)
+    assert refit_at(32) < 32, "so some of these were not fitted anew"
+
+
+def test_few_scores_are_averaged_over_more_models_than_many():
+    few, many = (model({index: [smooth(index)] for index in drawn(count)}) for count in (12, 200))
+    assert len(few.components) == 16
+    assert len(many.components) == 8
+    for made in (few, many):
+        weights = [component.weight for component in made.components]
+        assert sum(weights) == pytest.approx(1.0)
+        assert weights == sorted(weights, reverse=True)
+
+
+def test_quantiles_of_weighted_values_are_those_of_their_distribution():
+    rng = np.random.default_rng(0)
+    values, chances = rng.standard_normal((3, 400)), rng.dirichlet(np.ones(400))
+    for level in (0.1, 0.5, 0.9):
+        found = weighted_quantile(values, chances, level)
+        below = np.sum((values <= found[:, None]) * chances, axis=1)
+        np.testing.assert_allclose(below, level, atol=chances.max())
+    assert not np.allclose(weighted_quantile(values, np.full(400, 1 / 400), 0.9), found, atol=1e-3)

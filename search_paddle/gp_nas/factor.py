@@ -1,0 +1,112 @@
+"""Cholesky factors that grow by rows: appending a training costs O(n^2), refactoring O(n^3).
+
+A factor L (lower) of n rows is kept packed, row after row, n (n + 1) / 2 numbers: a new row is put at the end, and one right-hand
+side is solved in the time that reading it takes. Many right-hand sides are solved with the full matrix.
+"""
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.blas import dtpsv
+from scipy.linalg.lapack import dpotri, dtpttr, dtrttp
+
+from search_paddle.gp_nas.encoding import Floats
+from shared.errors import NonFiniteError
+
+JITTERS = (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+SMALLEST_PIVOT = 1e-10  # squared: below it a row is more rounding than number
+
+
+class Factor:
+    """L with L L' = C.
+
+    Args:
+        packed: its rows one after another, each up to the diagonal; as numpy.linalg.cholesky's lower triangle.
+        count: n.
+    """
+
+    __slots__ = ("_full", "count", "packed")
+
+    def __init__(self, packed: Floats, count: int) -> None:
+        self.packed, self.count = packed, count
+        self._full: Floats | None = None
+
+    @property
+    def full(self) -> Floats:
+        """The lower triangular matrix, (n, n)."""
+        if self._full is None:
+            self._full = np.asarray(dtpttr(self.count, self.packed, uplo="U")[0]).T if self.count else np.zeros((0, 0))
+        return self._full
+
+    def whiten(self, right: Floats) -> Floats:
+        """L^-1 right for (n,) or (n, m)."""
+        if not self.count:
+            return right
+        if right.ndim == 1:
+            return np.asarray(dtpsv(self.count, self.packed, right, lower=0, trans=1))
+        return np.asarray(solve_triangular(self.full, right, lower=True, check_finite=False))
+
+    def solve(self, right: Floats) -> Floats:
+        """C^-1 right, (n,)."""
+        if not self.count:
+            return right
+        return np.asarray(dtpsv(self.count, self.packed, self.whiten(right), lower=0, trans=0))
+
+    def appended(self, cross: Floats, variance: float) -> "Factor":
+        """The factor of C with one more row and column.
+
+        Args:
+            cross: the row without its last number, (n,).
+            variance: that number, on the diagonal.
+
+        Raises:
+            NonFiniteError: the larger matrix is not positive definite to rounding; its diagonal has to be raised (`factorise`).
+        """
+        row = self.whiten(cross)
+        pivot = variance - float(row @ row)
+        if not pivot > SMALLEST_PIVOT * variance:
+            raise NonFiniteError(f"row {self.count} of a Cholesky factor: got the squared pivot {pivot}, expected > 0")
+        return Factor(np.concatenate([self.packed, row, [np.sqrt(pivot)]]), self.count + 1)
+
+    def inverse(self) -> Floats:
+        """C^-1, (n, n)."""
+        return inverse(self.full)
+
+    def log_determinant(self) -> float:
+        """Log det C."""
+        diagonal = np.cumsum(np.arange(1, self.count + 1)) - 1
+        return 2.0 * float(np.log(self.packed[diagonal]).sum())
+
+
+def make_factor(covariance: Floats) -> Factor:
+    """The factor of a matrix (n, n); see `factorise`."""
+    if not len(covariance):
+        return Factor(np.zeros(0), 0)
+    packed, _ = dtrttp(factorise(covariance).T, uplo="U")
+    return Factor(np.asarray(packed), len(covariance))
+
+
+def factorise(covariance: Floats) -> Floats:
+    """Lower Cholesky factor. Where rounding made the matrix indefinite, its diagonal is raised by 1e-8 to 1e-3 of itself.
+
+    Raises:
+        NonFiniteError: even that does not help.
+    """
+    for jitter in JITTERS:
+        try:
+            raised = covariance + np.diag(jitter * np.diag(covariance)) if jitter else covariance
+            return np.asarray(cholesky(raised, lower=True, check_finite=False))
+        except np.linalg.LinAlgError:
+            continue
+    raise NonFiniteError(
+        f"covariance of {len(covariance)} points: got no positive definite matrix, even with its diagonal raised by "
+        f"{JITTERS[-1]}; expected finite scores of a common size"
+    )
+
+
+def inverse(factor: Floats) -> Floats:
+    """C^-1 from the lower Cholesky factor of C."""
+    lower, _ = dpotri(factor, lower=1)
+    lower = np.asarray(lower)
+    upper = lower.T.copy()
+    upper[np.tri(len(lower), dtype=bool)] = lower[np.tri(len(lower), dtype=bool)]
+    return upper
