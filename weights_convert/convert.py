@@ -64,13 +64,18 @@ def read_weights(
     state = select(checkpoint, key)
     source = Source(arrays=state.arrays, key=state.key, file_format=checkpoint.format)
     upstream = upstream_of(source)
-    told = spec or _told(path, state)
+    told = _told(path, state, spec)
     try:
         found = told or upstream.infer(state.arrays)
         arrays = upstream.to_own(state.arrays, found)
     except (WeightsError, SpecError) as error:
         raise WeightsError(f"{path}: {error}") from None
-    arrays |= _dual_arrays(checkpoint if dual is None else read_checkpoint(dual))
+    duals = _dual_arrays(checkpoint if dual is None else read_checkpoint(dual))
+    if arrays.keys() & duals.keys():
+        raise WeightsError(
+            f"{path}: holds dual models of its own; expected none beside those of {dual or 'their own entries'}"
+        )
+    arrays |= duals
     framework = FRAMEWORKS[checkpoint.format]
     weights = _fitted(arrays, found, framework, name=f"{path} as {found.id} ({upstream.name} names)")
     provenance = _own_provenance(state, found) or _provenance(checkpoint, state, upstream, weights, found)
@@ -87,10 +92,8 @@ def differences(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int
         f"unexpected {name[:120]} {arrays[name].shape}{_nearest(name, missing, at)}"
         for at, name in enumerate(unexpected)
     ]
-    for name in shapes.keys() & arrays.keys():
-        if (problem := _problem(arrays[name], shapes[name])) is not None:
-            lines.append(f"{name} {problem}")
-    return lines
+    problems = {name: _problem(arrays[name], shape) for name, shape in shapes.items() if name in arrays}
+    return lines + [f"{name} {problem}" for name, problem in problems.items() if problem is not None]
 
 
 def _problem(array: np.ndarray, shape: tuple[int, ...]) -> str | None:
@@ -138,9 +141,16 @@ def _dual_arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     return {f"dual.{index}.{name}": array for index, state in states for name, array in state.items()}
 
 
-def _told(path: Path, state: StateDict) -> ArchSpec | None:
-    """The spec that a file by this project carries."""
-    return None if state.metadata is None else described_spec(state.metadata, name=str(path), count=len(state.arrays))
+def _told(path: Path, state: StateDict, spec: ArchSpec | None) -> ArchSpec | None:
+    """The spec that is given, or that a file by this project carries; they must not differ."""
+    if state.metadata is None:
+        return spec
+    own = described_spec(state.metadata, name=str(path), count=len(state.arrays))
+    if spec is not None and spec != own:
+        raise WeightsError(
+            f"{path}: says that it holds {own.id}, --spec is {spec.id}; leave --spec out, or name that one"
+        )
+    return own
 
 
 def _own_provenance(state: StateDict, spec: ArchSpec) -> dict[str, Any] | None:

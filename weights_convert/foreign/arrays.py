@@ -35,7 +35,7 @@ class DType(Buildable):
     def build(self, state: Any) -> None:
         """Take the byte order from (version, order, …)."""
         match state:
-            case (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
+            case (0 | 1 | 2 | 3 | 4, "<" | ">" | "|" | "=" as order, None, None, None, *_):
                 self.dtype = self.dtype.newbyteorder(order)
             case _:
                 raise WeightsError("the file holds an array of structures or objects; expected numbers")
@@ -50,7 +50,7 @@ class PickledArray(Buildable, ForeignArray):
     def build(self, state: Any) -> None:
         """Take (version, shape, dtype, is_fortran, bytes); version is missing in the oldest."""
         match state:
-            case (int(), shape, dtype, is_fortran, data) | (shape, dtype, is_fortran, data):
+            case (0 | 1, shape, dtype, is_fortran, data) | (shape, dtype, is_fortran, data):
                 self._array = view(data, dtype, shape, "F" if is_fortran else "C")
             case _:
                 raise WeightsError("the file holds an array without shape, dtype and bytes; was it damaged?")

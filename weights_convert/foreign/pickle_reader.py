@@ -74,12 +74,15 @@ def read_pickle(
         WeightsError: the bytes are no pickle, are cut, ask for another name, or use an opcode that no weights file needs.
     """
     machine = _Machine(allowed=allowed, persistent=persistent)
+    size = len(stream.getbuffer())
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if count > max_opcodes:
                 raise WeightsError(f"the pickle has more than {max_opcodes} opcodes; expected weights")
             if opcode.name == "STOP":
                 return machine.pop()
+            if opcode.name == "FRAME" and argument > size - stream.tell():
+                raise WeightsError("a frame of the pickle reaches beyond the file; was it cut or damaged?")
             machine.step(opcode.name, argument)
     except WeightsError:
         raise

@@ -63,8 +63,11 @@ def to_own(arrays: Arrays, spec: ArchSpec) -> dict[str, np.ndarray]:
     """Our names, and the constant mean shift as arrays."""
     if not isinstance(spec, RcanSpec):
         raise WeightsError(f"BasicSR's RCAN names; got a spec of family {spec.family}, expected rcan")
-    renamed = {own_name(name, spec.groups, spec.blocks): array for name, array in arrays.items()}
-    return constant_mean(spec) | renamed
+    names = {name: own_name(name, spec.groups, spec.blocks) for name in arrays}
+    strangers = [theirs for theirs, ours in names.items() if theirs == ours]
+    if strangers:
+        raise WeightsError(f"unexpected {', '.join(strangers[:8])} among BasicSR's names, so nothing is loaded")
+    return constant_mean(spec) | {names[name]: array for name, array in arrays.items()}
 
 
 def parcels(arrays: Arrays, spec: ArchSpec) -> dict[str, Parcel]:

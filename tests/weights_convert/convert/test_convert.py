@@ -122,6 +122,14 @@ def test_basicsr_names_become_the_official_ones(published, tmp_path, scale):
     assert_equal(pickle.loads(written[0].read_bytes())["params"], arrays)  # noqa: S301  # written above
 
 
+def test_names_of_two_projects_do_not_mix(published, tmp_path):
+    arrays = published["filled"](published["basicsr"](16, 1, 1, 2), 1)
+    mixed = arrays | {"head.0.weight": arrays["conv_first.weight"].copy()}  # would take the place of conv_first
+    (tmp_path / "x").write_bytes(pickle.dumps(mixed, protocol=4))
+    with pytest.raises(WeightsError, match=r"unexpected head\.0\.weight among BasicSR's names"):
+        read_weights(tmp_path / "x")
+
+
 @pytest.mark.parametrize(("mean", "tag"), [((0.4488, 0.4371, 0.4040), "div2k"), ((0.4690, 0.4490, 0.4036), "df2k")])
 @pytest.mark.parametrize("value_range", [1, 255])
 def test_mean_and_range_are_told_and_recorded(published, tmp_path, dump, mean, tag, value_range):
@@ -252,6 +260,8 @@ def test_official_dual_models_go_to_a_second_file(own, tmp_path):
     path = own("dual_regression", 4)
     written = write_weights(tmp_path / "a.pdparams", load_weights(path), keys="official")
     assert [file.name for file in written] == ["a.pdparams", "a.dual.pdparams"]
+    with pytest.raises(WeightsError, match="dual models of its own"):
+        read_weights(path, dual=written[1])
     again = read_weights(written[0], dual=written[1])
     assert_equal(again.file.weights, load_weights(path).weights)
 
@@ -288,6 +298,8 @@ def test_a_spec_given_is_the_one_that_counts(own, tmp_path, capsys):
     assert main(["convert", str(tmp_path / "bare"), str(out), "--spec", str(tmp_path / "other.json")]) == 2
     assert "missing body.2." in capsys.readouterr().err
     assert main(["convert", str(tmp_path / "bare"), str(out), "--spec", str(tmp_path / "spec.json")]) == 0
+    assert main(["convert", str(path), str(tmp_path / "z.pdparams"), "--spec", str(tmp_path / "other.json")]) == 2
+    assert "leave --spec out" in capsys.readouterr().err
     assert_equal(load_weights(out).weights, load_weights(path).weights)
 
 

@@ -151,6 +151,8 @@ def test_the_hand_made_array_is_a_pickle():
         (b"\x80\x04}()K\x02u.", "as key"),
         (b"\x80\x04]K\x01K\x02b.", "sets the state"),
         (b"\x80\x04\x8a\x14" + b"\xff" * 19 + b"\x01.", "128 bits"),
+        (b"\x80\x04\x95\xff\0\0\0\0\0\0\0}.", "frame of the pickle reaches beyond"),
+        (array_pickle((1,)).replace(b"R(K\x01(", b"R(K\x16("), "without shape, dtype and bytes"),
         (b"u.", "never began"),
         (b".", "empty stack"),
         (b"", "no whole pickle"),
