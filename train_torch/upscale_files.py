@@ -148,7 +148,8 @@ def _announce(ensemble: Ensemble, sizes: Sequence[Size]) -> None:
         seconds = estimate_seconds(networks, plan, shapes)
     if seconds >= LONG:
         megapixels = sum(plan.scale**2 * width * height for width, height in sizes) / MEGA
-        LOG.info("%d images, %.1f megapixels of output: about %s", len(sizes), megapixels, spoken(seconds))
+        images = "1 image" if len(sizes) == 1 else f"{len(sizes)} images"
+        LOG.info("%s, %.1f megapixels of output: about %s", images, megapixels, spoken(seconds))
 
 
 def _patches(plan: EnsemblePlan, height: int, width: int) -> int:
