@@ -6,6 +6,7 @@ their 95 % intervals held .71 to .91 of the truth at 25 scores where the average
     model     a warp of the scores and a smoothness of the kernel
     theta^    its most probable hyperparameters, H: minus the second derivatives of the log density p(z, theta) there
     evidence  log p(z) ~ log p(z, theta^) + h/2 log(2 pi) - 1/2 log det H  (Laplace), plus the warp's log |dz/dy|
+              (the prior's -h/2 log(2 pi) is left out of log p(z, theta) here, so the two cancel)
     draws     theta ~ N(theta^, H^-1), in pairs theta^ +- L'^-1 e, H = L L'; as many of a model as its evidence's share
     weights   p(z, theta) / N(theta; theta^, H^-1), none above the mean times the root of their number (Ionides, Truncated
               importance sampling, JCGS 2008), in each model together the evidence's share
@@ -34,14 +35,27 @@ class Mode:
         kernel, priors: of the model.
         density: log p(z, theta).
         theta: theta^.
-        root: lower Cholesky factor of H.
-        evidence: log p(z), z on its own scale.
+        height: log p(z, theta^).
     """
 
     kernel: Kernel
     priors: Priors
     density: Density
     theta: Floats
+    height: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Laplace:
+    """A model near its mode.
+
+    Attributes:
+        mode: theta^.
+        root: lower Cholesky factor of H.
+        evidence: log p(z), z on its own scale.
+    """
+
+    mode: Mode
     root: Floats
     evidence: float
 
@@ -57,9 +71,13 @@ def find_mode(kernel: Kernel, observations: Observations, near: Mode | None = No
     priors = make_priors(kernel)
     density = Density(kernel, priors, observations)
     theta = fit(density, priors, priors.starts() if near is None else [near.theta])
-    root = _root(density.precision(theta), priors)
-    evidence = density(theta)[0] - float(np.log(np.diag(root)).sum())
-    return Mode(kernel=kernel, priors=priors, density=density, theta=theta, root=root, evidence=evidence)
+    return Mode(kernel=kernel, priors=priors, density=density, theta=theta, height=density(theta)[0])
+
+
+def approximate(mode: Mode) -> Laplace:
+    """What the curvature at the mode says."""
+    root = _root(mode.density.precision(mode.theta), mode.priors)
+    return Laplace(mode=mode, root=root, evidence=mode.height - float(np.log(np.diag(root)).sum()))
 
 
 def _root(precision: Floats, priors: Priors) -> Floats:
@@ -69,14 +87,15 @@ def _root(precision: Floats, priors: Priors) -> Floats:
     return np.linalg.cholesky((vectors * np.maximum(values, narrowest)) @ vectors.T)
 
 
-def draw(mode: Mode, count: int) -> tuple[Floats, Floats]:
+def draw(model: Laplace, count: int) -> tuple[Floats, Floats]:
     """Hyperparameters of a model and their weights, (count, h) and (count,), the weights of sum 1."""
+    mode = model.mode
     if count == 1:
         return mode.theta[None], np.ones(1)
     size = len(mode.theta)
     half = np.random.default_rng(0).standard_normal(((count + 1) // 2, size))
     normal = np.stack([half, -half], axis=1).reshape(-1, size)[:count]
-    away = solve_triangular(mode.root, normal.T, trans=1, lower=True).T
+    away = solve_triangular(model.root, normal.T, trans=1, lower=True).T
     thetas = np.clip(np.round(mode.theta + away, DECIMALS), mode.priors.low, mode.priors.high)
     logs = np.array([mode.density(theta)[0] for theta in thetas]) + 0.5 * np.sum(normal**2, axis=1)
     logs = np.minimum(logs, logsumexp(logs) - np.log(count) + 0.5 * np.log(count))

@@ -5,9 +5,9 @@ side is solved in the time that reading it takes. Many right-hand sides are solv
 """
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 from scipy.linalg.blas import dtpsv
-from scipy.linalg.lapack import dpotri, dtpttr, dtrttp
+from scipy.linalg.lapack import dpotrf, dpotri, dtpttr, dtrttp
 
 from search_paddle.gp_nas.encoding import Floats
 from shared.errors import NonFiniteError
@@ -92,11 +92,10 @@ def factorise(covariance: Floats) -> Floats:
         NonFiniteError: even that does not help.
     """
     for jitter in JITTERS:
-        try:
-            raised = covariance + np.diag(jitter * np.diag(covariance)) if jitter else covariance
-            return np.asarray(cholesky(raised, lower=True, check_finite=False))
-        except np.linalg.LinAlgError:
-            continue
+        raised = covariance + np.diag(jitter * np.diag(covariance)) if jitter else covariance
+        factor, failed = dpotrf(raised, lower=1, clean=1)
+        if not failed:
+            return np.asarray(factor)
     raise NonFiniteError(
         f"covariance of {len(covariance)} points: got no positive definite matrix, even with its diagonal raised by "
         f"{JITTERS[-1]}; expected finite scores of a common size"
@@ -106,7 +105,6 @@ def factorise(covariance: Floats) -> Floats:
 def inverse(factor: Floats) -> Floats:
     """C^-1 from the lower Cholesky factor of C."""
     lower, _ = dpotri(factor, lower=1)
-    lower = np.asarray(lower)
-    upper = lower.T.copy()
-    upper[np.tri(len(lower), dtype=bool)] = lower[np.tri(len(lower), dtype=bool)]
-    return upper
+    whole: Floats = lower + lower.T  # above the diagonal dpotri leaves the zeros of the factor
+    whole[np.diag_indices(len(whole))] *= 0.5
+    return whole

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from search_paddle.gp_nas import warp
-from search_paddle.gp_nas.averaging import Mode, draw, find_mode, shares
+from search_paddle.gp_nas.averaging import Laplace, Mode, approximate, draw, find_mode, shares
 from search_paddle.gp_nas.encoding import Codes, Encoding, Floats
 from search_paddle.gp_nas.gp import Observations, Posterior, make_posterior
 from search_paddle.gp_nas.kernels import SMOOTHNESS, Kernel, make_kernel
@@ -24,6 +24,7 @@ COMPONENTS, FEWEST = 16, 2  # members of the average: up to 100 scores, and with
 ALWAYS = 16  # scores: up to here every one is followed by a fit, then every tenth more
 NODES = ndtri((np.arange(32) + 0.5) / 32)  # normal quantiles
 WIDER = 1.06  # of the std: the average knows no other errors than those of its own models
+HOPELESS = 9.0  # nats: such a model would have a ten-thousandth of the best one's weight
 FITTED = 256  # scores that a fit uses at most, evenly spread over those told
 
 Training = tuple[int, float]  # number of a point, and its score; NaN or infinity: it failed
@@ -184,26 +185,41 @@ def _fit(encoding: Encoding, trainings: Sequence[Training]) -> list[_Share]:
     scores = _by_point([trainings[place] for place in places])
     indices = sorted(scores)
     codes, each = encoding.codes(indices), [scores[index] for index in indices]
-    models: list[tuple[str, Mode, float]] = []
-    for candidate in warp.candidates(np.array([np.mean(parts) for parts in each])):
-        mode: Mode | None = None
-        for kernel in kernels:
-            mode = find_mode(kernel, _observations(codes, each, candidate.values), near=mode)
-            models.append((candidate.name, mode, mode.evidence + candidate.log_jacobian - warp.penalty(candidate)))
-    evidences = np.array([evidence for _, _, evidence in models])
+    models = _models(kernels, warp.candidates(np.array([np.mean(parts) for parts in each])), codes, each)
+    evidences = np.array([model.evidence + bonus for _, model, bonus in models])
     size = min(max(100 * COMPONENTS // len(trainings), FEWEST), COMPONENTS)
     found = []
-    for (name, mode, evidence), count in zip(models, shares([*evidences], size), strict=True):
+    for (name, model, _), evidence, count in zip(models, evidences, shares([*evidences], size), strict=True):
         if count:
-            thetas, weights = draw(mode, count)
+            thetas, weights = draw(model, count)
             weights = weights * np.exp(evidence - evidences.max())
             found += [
-                _Share(warp=name, kernel=mode.kernel, theta=theta, weight=float(weight))
+                _Share(warp=name, kernel=model.mode.kernel, theta=theta, weight=float(weight))
                 for theta, weight in zip(thetas, weights, strict=True)
             ]
     total = sum(share.weight for share in found)
     found = [replace(share, weight=share.weight / total) for share in found]
     return sorted(found, key=lambda share: -share.weight)
+
+
+def _models(
+    kernels: Sequence[Kernel], warps: Sequence[Warp], codes: Codes, scores: Sequence[Sequence[float]]
+) -> list[tuple[str, Laplace, float]]:
+    """The models worth a share: a warp's name, the model, and what the warp adds to the evidence.
+
+    A model HOPELESS nats below the best is not followed up: neither a warp to the other kernels, nor a mode to its curvature.
+    """
+
+    def near_the_best(modes: list[tuple[Warp, Mode]]) -> list[tuple[Warp, Mode]]:
+        heights = [mode.height + each.log_evidence for each, mode in modes]
+        return [pair for pair, height in zip(modes, heights, strict=True) if height > max(heights) - HOPELESS]
+
+    def mode_of(kernel: Kernel, each: Warp, near: Mode | None = None) -> tuple[Warp, Mode]:
+        return each, find_mode(kernel, _observations(codes, scores, each.values), near)
+
+    modes = near_the_best([mode_of(kernels[0], each) for each in warps])
+    modes += [mode_of(kernel, each, mode) for kernel in kernels[1:] for each, mode in modes]
+    return [(each.name, approximate(mode), each.log_evidence) for each, mode in near_the_best(modes)]
 
 
 def _conditioned(

@@ -50,17 +50,17 @@ class Warp:
         return scores
 
     @property
+    def log_evidence(self) -> float:
+        """What a map adds to the log density of the scores: its Jacobian, less PENALTY if it follows ranks."""
+        return self.log_jacobian - (0.0 if self.name == "identity" else PENALTY)
+
+    @property
     def rise(self) -> float:
         """dy/dz beyond the best score."""
         quarter = max(len(self.values_at) // 4, 1)
         return float(
             (self.scores_at[-1] - self.scores_at[-1 - quarter]) / (self.values_at[-1] - self.values_at[-1 - quarter])
         )
-
-
-def penalty(candidate: Warp) -> float:
-    """What a map's evidence is reduced by."""
-    return 0.0 if candidate.name == "identity" else PENALTY
 
 
 def candidates(scores: Floats) -> tuple[Warp, ...]:
