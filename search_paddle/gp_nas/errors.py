@@ -10,9 +10,9 @@ Symbols: n trials, p pairs, v values a pair; x_ip the errors of trial i on pair 
 
 Few pairs tell little about differences between correlations, so these are shrunk to their mean by the rule of Schäfer and
 Strimmer (Stat. Appl. Genet. Mol. Biol. 4, 2005, art. 32), with the target of equal correlations (Ledoit and Wolf, J. Portfolio
-Management 30, 2004): λ = min(1, Σ Var(r_ij) / Σ (r_ij - r̄)²), sums over i < j. The variance is that of the mean over pairs of
-r's influence function, c_ijp / (c_p sqrt(s_ii s_jj)) - r_ij (c_iip / (c_p s_ii) + c_jjp / (c_p s_jj)) / 2. At λ = 1 only scores
-distinguish trials, and the best suite is that of the best scores.
+Management 30, 2004): λ = min(1, Σ Var(r_ij - r̄) / Σ (r_ij - r̄)²), sums over i < j. The variance is that of the mean over pairs
+of r_ij's influence function, c_ijp / (c_p sqrt(s_ii s_jj)) - r_ij (c_iip / (c_p s_ii) + c_jjp / (c_p s_jj)) / 2, less its mean over
+i < j. At λ = 1 only scores distinguish trials, and the best suite is that of the best scores.
 """
 
 from dataclasses import dataclass
@@ -68,22 +68,23 @@ def correlate(products: Floats) -> Correlation:
         return Correlation(values=raw, raw=raw, shrinkage=0.0)
     centre = max(0.0, float(raw[upper].mean()))
     spread = float(((raw[upper] - centre) ** 2).sum())
-    noise = float(_variance(scaled, raw, outer)[upper].sum())
+    noise = _noise(scaled, raw, outer)
     shrinkage = 1.0 if noise >= spread else noise / spread
     values = (1 - shrinkage) * raw + shrinkage * centre
     np.fill_diagonal(values, 1.0)
     return Correlation(values=values, raw=raw, shrinkage=shrinkage)
 
 
-def _variance(scaled: Floats, raw: Floats, outer: Floats) -> Floats:
-    """Var(r_ij) from its influence function; with one pair nothing is known, and it is infinite."""
-    pairs = len(scaled)
+def _noise(scaled: Floats, raw: Floats, outer: Floats) -> float:
+    """Σ Var(r_ij - r̄) over i < j; with one pair nothing is known, and it is infinite."""
+    pairs, upper = len(scaled), np.triu_indices(len(raw), 1)
     if pairs == 1:
-        return np.full_like(raw, np.inf)
-    total = np.zeros_like(raw)
+        return float("inf")
+    total = 0.0
     for each in scaled:  # not all pairs at once: n may be hundreds
         own = np.diag(each) / np.diag(outer)
-        total += (each / outer - raw * (own[:, None] + own) / 2) ** 2
+        influence = (each / outer - raw * (own[:, None] + own) / 2)[upper]
+        total += float(((influence - influence.mean()) ** 2).sum())
     return total / (pairs * (pairs - 1))
 
 

@@ -154,7 +154,7 @@ def test_errors_that_are_lost_are_missed(tiny_pack: Path, tmp_path: Path) -> Non
         search(tiny_pack, tmp_path)
 
 
-STOPPING = {"stop_margin": 0.5, "trials": 16, "proxy": {"patch": 8, "steps": 2, "validations": 2}}
+STOPPING = {"stop_margin": 0.0, "trials": 20, "proxy": {"patch": 8, "steps": 2, "validations": 2}}
 
 
 def test_hopeless_trainings_end_early_and_the_same_ones_in_every_order(tiny_pack: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_hopeless_trainings_end_early_and_the_same_ones_in_every_order(tiny_pack
     assert Archive(tmp_path / "a" / "archive").ids() == sorted(
         trial.id for trial in result.trials if trial.status == "done"
     )
-    for trials in (5, 16):
+    for trials in (5, 20):
         search(tiny_pack, tmp_path / "b", **STOPPING | {"trials": trials}, jobs=3)
     assert timeless(tmp_path / "b") == timeless(tmp_path / "a")
 
