@@ -1,21 +1,23 @@
 """Makes sr_table.h5: every architecture of a small space, trained at two budgets on real pairs, with its errors on fixed windows.
 
-    .venv/bin/python -m benchmarks.nas.sr_table PAIRS [--work runs/sr_table] [--minutes 75] [--jobs 1]
+    .venv/bin/python -m benchmarks.nas.sr_table PAIRS… [--work runs/sr_table] [--minutes 75] [--jobs 1]
 
-PAIRS is a folder of RealSR x4 pairs (names Canon_*, Nikon_*). The architectures come in a seeded order, so a table cut short is
-a random part of the space. Killed and run again it goes on; with the two budgets of every architecture done, more time goes into
-a second long training of each. The table is written at the end, of the architectures whose two budgets are done (`--minutes 0`:
-of what is there).
+PAIRS are folders of x4 pairs: the crops of RealSR (Canon_*, Nikon_*) and DRealSR (panasonic_*, DSC_*, IMG_*). The architectures
+come in a seeded order, so a table cut short is a random part of the space. Killed and run again it goes on; with the two budgets
+of every architecture done, more time goes into a second long training of each. The table is written at the end, of the
+architectures whose two budgets are done (`--minutes 0`: of what is there).
 
 The short training uses seed 0 and the long one seed 1: what a search takes to the end is trained anew. The second
 long one (seed 2) only gives a score, to tell noise.
 """
 
 import argparse
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +53,9 @@ PROXY: dict[str, Any] = {
     "learning_rate": 2e-3,
     "validation_pairs": None,
     "validation_patch": 48,
-    "residual_windows": 6,
+    "residual_windows": 3,
 }
-TEST_PROXY: dict[str, Any] = {"validation_pairs": None, "validation_patch": 64, "residual_windows": 12}
+TEST_PROXY: dict[str, Any] = {"validation_pairs": None, "validation_patch": 48, "residual_windows": 3}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +69,9 @@ class Run:
 
 
 RUNS = (
-    Run(name="short", steps=80, validations=1, seed=0),
-    Run(name="long", steps=240, validations=3, seed=1),
-    Run(name="again", steps=240, validations=3, seed=2),
+    Run(name="short", steps=140, validations=1, seed=0),
+    Run(name="long", steps=420, validations=3, seed=1),
+    Run(name="again", steps=420, validations=3, seed=2),
 )
 NEEDED = ("short", "long")
 KEPT = (("short", "validation"), ("long", "validation"), ("long", "test"))  # errors that the table holds
@@ -93,16 +95,18 @@ def jobs() -> Iterator[Job]:
 
 
 def split_of(name: str) -> str:
-    """Split of a pair by the number in its name, so that equal numbers of both cameras are on one side."""
-    return {0: "test", 2: "validation"}.get(int(name.split("_")[1]) % 5, "train")
+    """Split of a pair by the first number in its name: cameras that took one scene under one number are on one side."""
+    number = re.search(r"\d+", name)
+    assert number is not None, f"pair {name}: its name has no number to split by"
+    return ("test", "validation", "train")[int(number[0]) % 3]
 
 
-def make_packs(pairs: Path, work: Path) -> None:
+def make_packs(folders: Sequence[Path], work: Path) -> None:
     """Write train.h5 (training and validation pairs) and test.h5 (held-out pairs), if they are not there."""
-    source = open_pairs(pairs, scale=SCALE)
     for path, splits in ((work / "train.h5", ("train", "validation")), (work / "test.h5", ("test",))):
         if not path.exists():
-            chosen = (_entry(pair) for pair in source if split_of(pair.name) in splits)
+            pairs = chain.from_iterable(open_pairs(folder, scale=SCALE) for folder in folders)
+            chosen = (_entry(pair) for pair in pairs if split_of(pair.name) in splits)
             write_pack(path, chosen, scale=SCALE, provenance={"command": "benchmarks/nas/sr_table.py"})
 
 
@@ -138,7 +142,7 @@ def is_done(job: Job, work: Path) -> bool:
 def main() -> None:
     """Make what is missing, as long as there is time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", type=Path)
+    parser.add_argument("pairs", type=Path, nargs="+")
     parser.add_argument("--work", type=Path, default=Path("runs/sr_table"))
     parser.add_argument("--minutes", type=float, default=75.0, help="wall time of this call")
     parser.add_argument("--jobs", type=int, default=1)
@@ -232,7 +236,7 @@ def _about(facts: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
         "runs": {run.name: {"steps": run.steps, "seed": run.seed} for run in RUNS},
         "proxy": PROXY,
         "test_proxy": TEST_PROXY,
-        "pairs": "RealSR x4 crops, Canon_001-035 and Nikon_001-035; number % 5: 0 test, 2 validation, else training",
+        "pairs": "x4 crops of RealSR and DRealSR; first number in the name % 3: 0 test, 1 validation, 2 training",
         "cpu_seconds": sum(each["cpu_seconds"] for each in facts.values()),
         "machine": "one thread, AVX2",
         "software": software(),
