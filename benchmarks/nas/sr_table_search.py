@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, wilcoxon
+from scipy.stats import kendalltau
 
 from benchmarks.nas.sr_table import SPACE
 from benchmarks.nas.sr_table_file import TABLE, SrTable
-from benchmarks.nas.suite_selection import Measured, covariance, measure, psnr_by_pair
+from benchmarks.nas.suite_selection import Measured, covariance, measure, paired, psnr_by_pair
 from search_paddle.config import make_config
 from search_paddle.early_stop import expected_score
 from search_paddle.journal import Trial
@@ -108,10 +108,10 @@ def stopping(args: argparse.Namespace, table: SrTable, pack: Path) -> dict[str, 
         steps, ranks, taus, stopped = [], [], [], []
         for seed in range(args.seeds):
             fields = {"trials": 48, "suite_proposals": False, "stop_margin": margin}
-            proxy = {"steps": 240, "validations": 3, "residual_windows": 0}
+            proxy = {"steps": 420, "validations": 3, "residual_windows": 0}
             trials = search(args.table, "long", pack, seed, **fields, proxy=proxy).trials
             trials = tuple(trial for trial in trials if trial.status != "failed")
-            steps.append(sum(trial.steps for trial in trials) / (240 * len(trials)))
+            steps.append(sum(trial.steps for trial in trials) / (420 * len(trials)))
             stopped.append(sum(trial.status == "stopped" for trial in trials) / len(trials))
             ranks.append(rank(scores, max(trial.score for trial in trials if trial.score is not None)))
             expected = [expected_score(trial, earlier(trials, trial)) for trial in trials]
@@ -128,11 +128,6 @@ def stopping(args: argparse.Namespace, table: SrTable, pack: Path) -> dict[str, 
 def earlier(trials: Sequence[Trial], trial: Trial) -> list[Trial]:
     """Those of the rounds before."""
     return [each for each in trials if each.round < trial.round]
-
-
-def paired(differences: np.ndarray) -> float:
-    """One-sided signed-rank test that the differences are positive; 1 where all are 0."""
-    return float(wilcoxon(differences, alternative="greater").pvalue) if np.any(differences) else 1.0
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -5,10 +5,11 @@
 For each seed 30 random architectures of the table count as searched. Each rule sees their scores and, the covariance rule, their
 errors on the windows of the validation pairs, of the short trainings or of the long ones. The suite is judged by the long
 trainings (another seed than the short ones) on the windows of the held-out pairs: mean over pairs of the PSNR of the mean of the
-members. Shares: the rule's own (the other rules have none: equal), or, for all rules alike, fitted anew to the long trainings'
-errors on the validation windows, as a suite is after its training. Signed-rank tests: over seeds (sub-tables of one table, judged
-by the same pairs), and over the held-out pairs (differences averaged over seeds). Also the rank correlation of budgets. Writes
-suite_selection.json and suite_selection.md here.
+members, and beside it the PSNR of the mean squared error of all pairs together, which the hard pairs decide. Shares: the rule's
+own (the other rules have none: equal), or, for all rules alike, fitted anew to the long trainings' errors on the validation
+windows, as a suite is after its training. Signed-rank tests: over seeds (sub-tables of one table, judged by the same pairs), and
+over the held-out pairs (differences averaged over seeds). Also the rank correlation of budgets. Writes suite_selection.json and
+suite_selection.md here.
 """
 
 import argparse
@@ -117,18 +118,34 @@ def judge(measured: Measured, run: str, searched: int, seeds: int) -> dict[str, 
 
 def compare(values: dict[str, Floats]) -> dict[str, Any]:
     """Means, and the covariance rule against the others: gain in dB with both tests."""
-    result: dict[str, Any] = {"psnr": {rule: float(each.mean()) for rule, each in values.items()}}
+    together = {rule: pooled(each) for rule, each in values.items()}
+    result: dict[str, Any] = {
+        "psnr": {rule: float(each.mean()) for rule, each in values.items()},
+        "pooled": {rule: float(each.mean()) for rule, each in together.items()},
+    }
     for rule in RULES[1:]:
-        gain = values["covariance"] - values[rule]
+        gain, of_all = values["covariance"] - values[rule], together["covariance"] - together[rule]
         by_seed, by_pair = gain.mean(axis=1), gain.mean(axis=0)
         result[f"over {rule}"] = {
+            "pooled gain": float(of_all.mean()),
+            "pooled p over seeds": paired(of_all),
             "gain": float(gain.mean()),
             "seeds better": float((by_seed > 0).mean()),
-            "p over seeds": float(wilcoxon(by_seed, alternative="greater").pvalue),
+            "p over seeds": paired(by_seed),
             "pairs better": float((by_pair > 0).mean()),
-            "p over pairs": float(wilcoxon(by_pair, alternative="greater").pvalue),
+            "p over pairs": paired(by_pair),
         }
     return result
+
+
+def pooled(psnr: Floats) -> Floats:
+    """PSNR of the mean squared error of all pairs (…, pairs), dB."""
+    return -10 * np.log10((10 ** (-psnr / 10)).mean(axis=-1))
+
+
+def paired(differences: Floats) -> float:
+    """One-sided signed-rank test that the differences are positive; 1 where all are 0."""
+    return float(wilcoxon(differences, alternative="greater").pvalue) if np.any(differences) else 1.0
 
 
 def rank_correlations(table: SrTable) -> dict[str, dict[str, float]]:
@@ -158,20 +175,13 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         results["how"],
         "",
-        "| errors of | shares | rule | held-out PSNR, dB | gain of covariance, dB | better on | p over seeds | p over pairs |",
+        "| errors of | shares | rule | held-out PSNR, dB | gain of covariance, dB | better on | p over seeds | p over pairs "
+        "| all pairs together: PSNR, gain, p over seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines.append("|---|---|---|---|---|---|---|---|")
     for run, parts in results["selection"].items():
         for shares in ("own shares", "fitted shares"):
-            part = parts[shares]
-            lines.append(f"| {run} | {shares} | covariance | {part['psnr']['covariance']:.3f} | | | | |")
-            for rule in RULES[1:]:
-                over = part[f"over {rule}"]
-                better = f"{over['seeds better']:.0%} of seeds, {over['pairs better']:.0%} of pairs"
-                lines.append(
-                    f"| {run} | {shares} | {rule} | {part['psnr'][rule]:.3f} | {over['gain']:+.3f} | {better} "
-                    f"| {over['p over seeds']:.1e} | {over['p over pairs']:.1e} |"
-                )
+            lines += [_line(run, shares, rule, parts[shares]) for rule in RULES]
     lines += [
         "",
         "| rank correlation with the long training's score | rows | Kendall τ | Spearman ρ |",
@@ -182,6 +192,16 @@ def markdown(results: dict[str, Any]) -> str:
         for name, each in results["rank correlation"].items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _line(run: str, shares: str, rule: str, part: dict[str, Any]) -> str:
+    start = f"| {run} | {shares} | {rule} | {part['psnr'][rule]:.3f} |"
+    if rule == RULES[0]:
+        return f"{start} | | | | {part['pooled'][rule]:.3f} |"
+    over = part[f"over {rule}"]
+    better = f"{over['seeds better']:.0%} of seeds, {over['pairs better']:.0%} of pairs"
+    together = f"{part['pooled'][rule]:.3f}, {over['pooled gain']:+.3f}, {over['pooled p over seeds']:.1e}"
+    return f"{start} {over['gain']:+.3f} | {better} | {over['p over seeds']:.1e} | {over['p over pairs']:.1e} | {together} |"
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ Symbols: n trials, p pairs, v values a pair; x_ip the errors of trial i on pair 
 Few pairs tell little about differences between correlations, so these are shrunk to their mean by the rule of Schäfer and
 Strimmer (Stat. Appl. Genet. Mol. Biol. 4, 2005, art. 32), with the target of equal correlations (Ledoit and Wolf, J. Portfolio
 Management 30, 2004): λ = min(1, Σ Var(r_ij - r̄) / Σ (r_ij - r̄)²), sums over i < j. The variance is that of the mean over pairs
-of r_ij's influence function, c_ijp / (c_p sqrt(s_ii s_jj)) - r_ij (c_iip / (c_p s_ii) + c_jjp / (c_p s_jj)) / 2, less its mean over
-i < j. At λ = 1 only scores distinguish trials, and the best suite is that of the best scores.
+of r_ij's influence function, c_ijp / (c_p sqrt(s_ii s_jj)) - r_ij (c_iip / (c_p s_ii) + c_jjp / (c_p s_jj)) / 2, less its mean
+over i < j. At λ = 1 only scores distinguish trials, and the best suite is that of the best scores.
 """
 
 from dataclasses import dataclass
