@@ -4,6 +4,8 @@ Every number is a float32, so that both precisions start from the same values; c
 fault can hide behind no symmetry.
 """
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,7 @@ from shared.spec import parse
 from shared.weights import read_arrays, write_arrays
 
 DType = Literal["float32", "float64"]
+COLOURS = np.array([[1.0, 0.7, 0.4], [0.5, 0.9, 0.8]])  # of even and of odd images
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,17 +42,57 @@ class Case:
 
 
 def make_case(
-    spec: ArchSpec, *, seed: int = 0, shape: tuple[int, int, int] = (2, 12, 10), dtype: DType = "float64"
+    spec: ArchSpec,
+    *,
+    seed: int = 0,
+    shape: tuple[int, int, int] = (2, 13, 11),
+    dtype: DType = "float64",
+    weights: Mapping[str, np.ndarray] | None = None,
 ) -> Case:
-    """A case with random weights (biases and mean shifts too) and an image of coloured noise; shape is (n, h, w)."""
+    """A case with the image of `probe_image`.
+
+    Args:
+        spec: the network.
+        seed: of image, cotangents and weights.
+        shape: (n, h, w) of the image; unequal odd sides show most.
+        dtype: precision of the computation.
+        weights: of the network; None: random ones, biases and mean shifts too.
+    """
     graph = build_graph(spec)
-    generator = np.random.Generator(np.random.Philox(key=seed))
     batch, height, width = shape
-    image = generator.uniform(0, 1, (batch, 3, height, width)) * np.array([1.0, 0.7, 0.4])[:, None, None]
     shapes = graph.shapes(height, width)
-    cotangents = tuple(generator.standard_normal((batch, *shapes[name])).astype(np.float32) for name in graph.outputs)
-    weights = random_weights(graph, seed)
-    return Case(spec=spec, weights=weights, image=image.astype(np.float32), cotangents=cotangents, dtype=dtype)
+    return Case(
+        spec=spec,
+        weights=random_weights(graph, seed) if weights is None else {**weights},
+        image=probe_image(shape, seed),
+        cotangents=tuple(cotangent(name, (batch, *shapes[name]), seed) for name in graph.outputs),
+        dtype=dtype,
+    )
+
+
+def probe_image(shape: tuple[int, int, int], seed: int) -> np.ndarray:
+    """Coloured noise with an edge that is neither upright nor flat; every channel has its own mean and spread.
+
+    Args:
+        shape: (n, h, w).
+        seed: of the noise.
+
+    Returns:
+        float32 (n, 3, h, w) in [0, 1].
+    """
+    batch, height, width = shape
+    noise = np.random.Generator(np.random.Philox(key=seed)).uniform(0, 1, (batch, 3, height, width))
+    rows, columns = np.mgrid[0:height, 0:width]
+    edge = (2 * rows / height + 3 * columns / width > 2.2).astype(np.float64)
+    colours = COLOURS[np.arange(batch) % len(COLOURS)][:, :, None, None]
+    return np.asarray(colours * (0.6 * noise + 0.4 * edge), dtype=np.float32)
+
+
+def cotangent(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Standard normal float32 numbers that depend on the name and the seed alone: every process draws the same."""
+    digest = hashlib.sha256(f"cotangent {name}".encode()).digest()
+    generator = np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(digest[:8], "little")]))
+    return generator.standard_normal(shape, dtype=np.float32)
 
 
 def write_case(path: Path, case: Case) -> None:

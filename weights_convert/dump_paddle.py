@@ -1,55 +1,128 @@
-"""Run cases on Paddle: `python -m weights_convert.dump_paddle FOLDER` writes every node's output and every gradient.
-
-FOLDER holds cases `0.case.safetensors`, `1.case.safetensors` …; beside each comes `0.dump.safetensors` ….
-"""
+"""Worker that dumps on Paddle: `python -m weights_convert.dump_paddle REQUEST.json`; keys in weights_convert/dump.py."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import numpy as np
 import paddle
+from paddle import Tensor
 
-from search_paddle.network import build
+from search_paddle.network import Network, build_graph, get_weights
 from shared.families import build_graph as graph_of
-from shared.weights import write_arrays
+from shared.graph import INPUT
 from weights_convert.case import Case, read_case
+from weights_convert.dump import Arrays, Job, Request, Row, load_function, serve, write_rows
+from weights_convert.lone import Lone, cotangent_of, judge, weight_names
+from weights_convert.recipe import Recipe, batch, first_weights, write_state, write_step
+from weights_convert.train_paddle import PaddleTraining
 
 
-def dump(case: Case) -> dict[str, np.ndarray]:
-    """`output/NODE`, `gradient/NODE` and `weight/NAME` (the gradient of a weight) of a case."""
+def dump_chained(file: h5py.File, case: Case, network: Network) -> None:
+    """Run the whole network forward and backward. Gradients are written as they come: none is kept."""
     graph = graph_of(case.spec)
-    network = build(case.spec, weights=case.weights, outputs="all").to(dtype=case.dtype)
-    for parameter in network.parameters():
-        parameter.stop_gradient = False
-    image = paddle.to_tensor(case.image.astype(case.dtype), stop_gradient=False)
-    values = network.node_outputs(image)
-    for value in values.values():
-        value.retain_grads()
-    outputs = (values[name] for name in graph.outputs)
+    names = {INPUT, *(node.name for node in graph.nodes)}
+
+    def see(name: str, value: Tensor) -> Tensor:
+        if name in names:
+            file[f"output/{name}"] = value.numpy()
+            if not value.stop_gradient:
+                value.register_hook(lambda gradient: _keep(file, f"gradient/{name}", gradient))
+        return value
+
+    values = network.node_outputs(paddle.to_tensor(case.image.astype(case.dtype), stop_gradient=False), see)
     terms = [
-        (output * paddle.to_tensor(array.astype(case.dtype))).sum()
-        for output, array in zip(outputs, case.cotangents, strict=True)
+        (values[name] * paddle.to_tensor(array.astype(case.dtype))).sum()
+        for name, array in zip(graph.outputs, case.cotangents, strict=True)
     ]
     paddle.add_n(terms).backward()
-    return (
-        {f"output/{name}": value.numpy() for name, value in values.items()}
-        | {f"gradient/{name}": _gradient(value) for name, value in values.items()}
-        | {f"weight/{name}": _gradient(parameter) for name, parameter in network.named_parameters()}
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None:
+            file[f"weight/{name}"] = parameter.grad.numpy()
+
+
+def dump_lone(case: Case, network: Network, values: Arrays) -> list[Row]:
+    """Feed every node the reference's values, and judge it."""
+    nodes = {node.name: node for node in graph_of(case.spec).nodes}
+    parameters = dict(network.named_parameters())
+    fed: dict[str, Tensor] = {}
+    rows: list[Row] = []
+
+    def see(name: str, value: Tensor) -> Tensor:
+        if name in nodes:
+            node = nodes[name]
+            inputs = [read(x) for x in node.inputs]
+            weights = {key: parameters[key] for key in weight_names(node) if key in parameters}
+            found = _pulled_back(value, inputs, weights, cotangent_of(node, tuple(value.shape)))
+            rows.extend(judge(node, [x.numpy() for x in inputs], case.weights, found, case.dtype))
+        if name != INPUT and name not in nodes:
+            return value
+        return read(name)
+
+    def read(name: str) -> Tensor:
+        if name not in fed:
+            fed[name] = paddle.to_tensor(values[f"output/{name}"].astype(case.dtype), stop_gradient=False)
+        return fed[name]
+
+    network.node_outputs(paddle.to_tensor(case.image.astype(case.dtype)), see)
+    return rows
+
+
+def _keep(file: h5py.File, key: str, gradient: Tensor) -> None:
+    file[key] = gradient.numpy()
+
+
+def _pulled_back(value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor], cotangent: np.ndarray) -> Lone:
+    found: list[Tensor | None] = [None] * (len(inputs) + len(weights))
+    if not value.stop_gradient:
+        seen = paddle.to_tensor(cotangent.astype(value.numpy().dtype))
+        found = paddle.grad([value], [*inputs, *weights.values()], [seen], retain_graph=True, allow_unused=True)
+    arrays = [None if gradient is None else gradient.numpy() for gradient in found]
+    return Lone(
+        output=value.numpy(),
+        inputs=arrays[: len(inputs)],
+        weights=dict(zip(weights, arrays[len(inputs) :], strict=True)),
     )
 
 
-def _gradient(tensor: paddle.Tensor) -> np.ndarray:
-    assert tensor.grad is not None, "every node reaches an output"
-    return tensor.grad.numpy()
+def dump_training(file: h5py.File, case: Case, recipe: Recipe, training: PaddleTraining) -> None:
+    """Train, and write every step."""
+    write_state(file, 0, recipe.steps, training.state())
+    for step in range(recipe.steps):
+        lr, hr = (images.astype(case.dtype) for images in batch(case.spec, recipe, step))
+        loss, gradients = training.advance(step, lr, hr)
+        write_step(file, step, recipe.steps, loss, training.optimizer.get_lr(), gradients)
+        write_state(file, step + 1, recipe.steps, training.state())
 
 
-def main(folder: Path) -> None:
-    """Dump every case of a folder."""
-    for path in sorted(folder.glob("*.case.safetensors")):
-        target = path.with_name(path.name.replace(".case.", ".dump."))
-        write_arrays(target, dump(read_case(path)), {"framework": f"paddle {paddle.__version__}"})
+def dump(job: Job) -> None:
+    """Do one job."""
+    case = read_case(job.case)
+    with h5py.File(job.dump, "w") as file:
+        if job.chained or job.values is not None:
+            make = build_graph if job.network is None else load_function(job.network)
+            network = make(graph_of(case.spec), case.weights).to(dtype=case.dtype)
+            for parameter in network.parameters():
+                parameter.stop_gradient = False
+            for name, array in get_weights(network).items():
+                file[f"held/{name}"] = array
+            if job.chained:
+                dump_chained(file, case, network)
+            if job.values is not None:
+                with Arrays(job.values) as values:
+                    write_rows(file, dump_lone(case, network, values))
+        if job.recipe is not None:
+            start = PaddleTraining if job.training is None else load_function(job.training)
+            weights = first_weights(case.spec, job.recipe)
+            dump_training(file, case, job.recipe, start(case.spec, weights, job.recipe, case.dtype))
+
+
+def start(request: Request) -> None:
+    """Set the process up."""
+    paddle.disable_signal_handler()
+    paddle.set_flags({"FLAGS_use_mkldnn": request.onednn})
 
 
 if __name__ == "__main__":
-    paddle.disable_signal_handler()
-    main(Path(sys.argv[1]))
+    sys.exit(serve(Path(sys.argv[1]), start, dump))

@@ -1,0 +1,51 @@
+"""Worker that runs an ONNX file: `python -m weights_convert.dump_onnx REQUEST.json`.
+
+Job.network is the file; its outputs alone are dumped.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from shared.errors import UsageError
+from shared.families import build_graph
+from weights_convert.case import read_case
+from weights_convert.dump import Job, Request, serve
+
+
+def dump(job: Job) -> None:
+    """Do one job."""
+    case = read_case(job.case)
+    assert job.network is not None, "the caller names the file"
+    if not Path(job.network).is_file():
+        raise UsageError(f"{job.network}: no such file; expected an ONNX file")
+    runtime = _runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = runtime.InferenceSession(job.network, options, providers=["CPUExecutionProvider"])
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise UsageError(f"{job.network} has {len(inputs)} inputs, expected one: the image")
+    results = session.run(None, {inputs[0].name: case.image.astype(np.float32)})
+    with h5py.File(job.dump, "w") as file:
+        for name, value in zip(reversed(build_graph(case.spec).outputs), reversed(results), strict=False):
+            file[f"output/{name}"] = value
+
+
+def _runtime() -> Any:
+    try:
+        return importlib.import_module("onnxruntime")
+    except ModuleNotFoundError:
+        raise UsageError("comparing an ONNX file needs onnxruntime; install gpnas-sr[export]") from None
+
+
+def start(request: Request) -> None:
+    """Nothing to set up: threads are options of the session."""
+
+
+if __name__ == "__main__":
+    sys.exit(serve(Path(sys.argv[1]), start, dump))
