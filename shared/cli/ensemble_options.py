@@ -23,8 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="blend overlapping patches; off: the whole image at once (default: on)",
     )
-    parser.add_argument("--patch", type=int, metavar="PX", help="side of a patch, LR px (default 120)")
-    parser.add_argument("--stride", type=int, metavar="PX", help="step between patches, LR px (default 60)")
+    parser.add_argument("--patch", type=int, metavar="PX", help="side of a patch, LR px (paper and default: 120)")
+    parser.add_argument("--stride", type=int, metavar="PX", help="step between patches, LR px (paper and default: 60)")
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:

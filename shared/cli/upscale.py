@@ -41,7 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--quality",
         choices=ensemble_options.QUALITIES,
         default="paper",
-        help="how much of the paper's scheme is computed (default: paper, all of it); the switches below change single parts",
+        help="how much of the paper's scheme is computed (default: paper, all of it); fast and balanced have their own "
+        "patches, stride and transforms, which the switches below change",
     )
     ensemble_options.configure(parser)
     parser.add_argument("--memory", metavar="SIZE", help="most memory of the process, such as 2GB (default: no limit)")

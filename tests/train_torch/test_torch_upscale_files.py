@@ -273,12 +273,27 @@ def test_the_fusion_that_was_asked_for(tmp_path: Path):
     assert np.abs(decoded(tmp_path / "robust/a.png").astype(int) - enlarged(RGB8)).mean() < 2
 
 
-@pytest.mark.parametrize("height", [1, 2, 5, 9])
-@pytest.mark.parametrize("width", [1, 3, 9])
-def test_tiny_images(tmp_path: Path, height: int, width: int):
-    small = RGB8[:height, :width]
-    output = through(next(pngs(tmp_path / "in", a=small).iterdir()), tmp_path / "out")
-    np.testing.assert_array_equal(decoded(output), enlarged(small))
+class Times(nn.Module):
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_tiny_and_odd_images_at_every_scale(tmp_path: Path, scale: int):
+    sizes = [(height, width) for height in (1, 2, 5, 9) for width in (1, 3, 9)]
+    alpha = np.full((9, 9), 200, np.uint8)
+    rgba = np.dstack([RGB8[:9, :9], alpha])
+    source = pngs(tmp_path / "in", **{f"{h}x{w}": rgba[:h, :w] for h, w in sizes})
+    plan = levels_plan(scale, patch=6, stride=3, self_ensemble=True, patch_ensemble=True)
+    asked = Ensemble(members=[Times(scale)], weights=[1.0], plan=plan)
+    assert len(upscale_files(asked, planned(source, tmp_path / "out"))["done"]) == len(sizes)
+    for h, w in sizes:
+        expected = rgba[:h, :w].repeat(scale, axis=0).repeat(scale, axis=1)
+        np.testing.assert_array_equal(decoded(tmp_path / f"out/{h}x{w}.png"), expected)
 
 
 # ---- bad files, and going on ---------------------------------------------------------------------------------------
