@@ -64,7 +64,7 @@ def _keep(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Any],
 
     def hook(part: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor) and name not in seen:
-            seen[name] = output
+            seen[name] = output.clone()  # the next part may write over it
 
     return hook
 

@@ -33,6 +33,7 @@ MOST_CELLS = 180  # in a direction; a cell of a deeper network is the worst of s
 MOST_ROWS = 40
 # Upper ends of the classes of log10(error / allowed), and their colours; the last class has no end
 CLASSES = (-3.0, -2.0, -1.0, 0.0, 2.0, 5.0)
+ROW_NAMES = {"held": "weights held", "weights": "weight gradients", "lone weights": "lone weight grads"}
 COLOURS = ("#dcefe9", "#9fd3c6", "#57ab9b", "#1f7d70", "#eda04f", "#d1582f", "#a3185b")
 UNJUDGED = "#b9bdb9"
 LABELS = ("< 10⁻³", "10⁻³ – 10⁻²", "10⁻² – 0.1", "0.1 – 1: allowed", "1 – 100: too large", "100 – 10⁵", "> 10⁵")
@@ -122,7 +123,7 @@ def _passes_chart(question: Comparison, answer: Answer, name: str) -> Chart | No
         _heat(axes, _binned(found, MOST_CELLS, axis=1), len(names))
         axes.set_yticks(
             range(len(rows)),
-            [{"weights": "weight gradients", "lone weights": "lone weight grads"}.get(r, r) for r in rows],
+            [ROW_NAMES.get(row, row) for row in rows],
         )
         axes.set_xlabel("node, from the input to the image")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

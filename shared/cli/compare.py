@@ -63,6 +63,9 @@ def _comparisons(args: argparse.Namespace) -> "list[Comparison]":
     from weights_convert.compare import FRAMEWORKS, Comparison, Subject
     from weights_convert.recipe import Recipe
 
+    for option, value in (("--steps", args.steps), ("--batch", args.batch)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option}: got {value}, expected at least 1")
     spec, weights = _network(args)
     dtype: DType = "float32" if args.dtype == "float32" or (args.dtype is None and args.onnx is not None) else "float64"
     case = make_case(spec, seed=args.seed, shape=(args.batch, *_size(args.size)), dtype=dtype, weights=weights)
