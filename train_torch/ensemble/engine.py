@@ -1,8 +1,7 @@
 """Runs a plan: patches × transforms × members, and gives the result in bands of rows, top to bottom.
 
-What is held: the LR image, one row of patches at HR size for each member (float32), and the activations of one batch. Weights of
-patches sum to one; transforms are averaged in float64, patches in float32. Batch, budget and threads change nothing beyond
-float32 rounding: at most 1e-6 on [0, 1] (tested).
+What is held: the LR image, one row of patches at HR size for each member, and the activations of one batch. Weights of patches
+sum to one; sums are in float32. Batch, budget and threads change nothing beyond its rounding: at most 1e-6 on [0, 1] (tested).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -116,11 +115,10 @@ def _means(network: Network, patches: Sequence[Lr], transforms: Sequence[Transfo
 
 
 def _mean(images: Iterator[Tensor], count: int) -> Tensor:
-    """Mean of the next images: float32 on the CPU."""
+    """Mean of the next images: float32 on the CPU. Eight sums in float32 err by 2e-7 at most; in float64 they cost 4 %."""
     total = next(images)
     if count > 1:
-        wide = torch.float32 if total.device.type == "mps" else torch.float64  # which MPS does not have
-        total = total.to(wide, copy=True)
+        total = total.to(torch.float32, copy=True)
         for image in islice(images, count - 1):
             total += image
         total /= count
