@@ -35,7 +35,7 @@ class DType(Buildable):
     def build(self, state: Any) -> None:
         """Take the byte order from (version, order, …)."""
         match state:
-            case (0 | 1 | 2 | 3 | 4, "<" | ">" | "|" | "=" as order, None, None, None, *_):
+            case (0 | 1 | 2 | 3 | 4, "<" | ">" | "|" | "=" as order, None, None, None, int(), int(), int()):
                 self.dtype = self.dtype.newbyteorder(order)
             case _:
                 raise WeightsError("the file holds an array of structures or objects; expected numbers")
@@ -50,7 +50,7 @@ class PickledArray(Buildable, ForeignArray):
     def build(self, state: Any) -> None:
         """Take (version, shape, dtype, is_fortran, bytes); version is missing in the oldest."""
         match state:
-            case (0 | 1, shape, dtype, is_fortran, data) | (shape, dtype, is_fortran, data):
+            case (0 | 1, shape, dtype, int(is_fortran), data) | (shape, dtype, int(is_fortran), data):
                 self._array = view(data, dtype, shape, "F" if is_fortran else "C")
             case _:
                 raise WeightsError("the file holds an array without shape, dtype and bytes; was it damaged?")
@@ -133,7 +133,7 @@ def _from_buffer(arguments: tuple[Any, ...]) -> BufferArray:
 
 def _dtype(arguments: tuple[Any, ...]) -> DType:
     match arguments:
-        case (str(code), *_) if code in NUMBERS:
+        case (str(code), int(), int()) if code in NUMBERS:
             return DType(code)
         case ("O8" | "O4", *_):
             raise WeightsError("the file holds an object array; expected arrays of numbers")
@@ -156,11 +156,13 @@ def _encoded(arguments: tuple[Any, ...]) -> bytes:
 
 
 def _ordered_dict(arguments: tuple[Any, ...]) -> ForeignDict:
+    ordered = ForeignDict()
+    ordered.is_ordered = True
     match arguments:
         case ():
-            return ForeignDict()
+            return ordered
         case (list(pairs),) if all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
-            return fill(ForeignDict(), [part for pair in pairs for part in pair])
+            return fill(ordered, [part for pair in pairs for part in pair])
     raise WeightsError("the file makes an OrderedDict of something else than pairs; was it damaged?")
 
 

@@ -18,6 +18,7 @@ from shared.errors import WeightsError
 
 MAX_OPCODES = 1_000_000  # RCAN of 1,634 arrays takes 70,000; each may cost some 100 bytes
 
+MAX_PROTOCOL = 5
 MAX_BITS = 128  # Torch's magic number has 80
 
 Build = Callable[[tuple[Any, ...]], Any]
@@ -35,8 +36,9 @@ class Symbol:
 
 
 class ForeignDict(dict[Key, Any]):
-    """A dict of a file, with the attributes that an OrderedDict may carry (Torch's `_metadata`)."""
+    """A dict of a file; an OrderedDict may carry attributes (Torch's `_metadata`)."""
 
+    is_ordered: bool = False
     attributes: Any = None
 
 
@@ -81,8 +83,12 @@ def read_pickle(
                 raise WeightsError(f"the pickle has more than {max_opcodes} opcodes; expected weights")
             if opcode.name == "STOP":
                 return machine.pop()
-            if opcode.name == "FRAME" and argument > size - stream.tell():
+            if opcode.name == "FRAME" and int(argument or 0) > size - stream.tell():
                 raise WeightsError("a frame of the pickle reaches beyond the file; was it cut or damaged?")
+            if opcode.name == "PROTO" and int(argument or 0) > MAX_PROTOCOL:
+                raise WeightsError(
+                    f"pickle protocol {argument}; expected {MAX_PROTOCOL} at most. Was the file damaged?"
+                )
             machine.step(opcode.name, argument)
     except WeightsError:
         raise
@@ -195,7 +201,7 @@ class _Machine:
         state, value = self.pop(), self.top()
         if isinstance(value, Buildable):
             value.build(state)
-        elif isinstance(value, ForeignDict):
+        elif isinstance(value, ForeignDict) and value.is_ordered and isinstance(state, ForeignDict):
             value.attributes = state
         else:
             raise WeightsError(f"the pickle sets the state of a {type(value).__name__}; expected arrays only")

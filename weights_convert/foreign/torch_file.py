@@ -8,6 +8,7 @@ never compresses.
 
 import io
 import math
+import re
 import struct
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ import numpy as np
 
 from shared.errors import WeightsError
 from weights_convert.foreign.arrays import PLAIN, ForeignArray, checked_shape, shape_text, size_text
-from weights_convert.foreign.pickle_reader import Symbol, Symbols, read_pickle, symbols
+from weights_convert.foreign.pickle_reader import ForeignDict, Symbol, Symbols, read_pickle, symbols
 
 ZIP_START = b"PK\x03\x04"
 LEGACY_START = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # the pickle of the magic number, protocol 2
@@ -35,6 +36,7 @@ STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "b1",
 }
+DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|privateuseone)(:\d{1,4})?")
 # zipfile answers damaged files with all of these
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -178,8 +180,8 @@ def _read_tensors(stream: io.BytesIO, storages: dict[str, Storage]) -> Any:
 
     def persistent(value: Any) -> Storage:
         match value:
-            case ("storage", Symbol(module="torch", name=name), str(key), str(), int(numel), *rest) if (
-                name in STORAGES and rest in ([], [None])
+            case ("storage", Symbol(module="torch", name=name), str(key), str(place), int(numel), *rest) if (
+                name in STORAGES and DEVICE.fullmatch(place) and rest in ([], [None])
             ):
                 storage = storages.setdefault(key, Storage(dtype=STORAGES[name], numel=numel))
                 if (storage.dtype, storage.numel) == (STORAGES[name], numel) and numel >= 0:
@@ -200,9 +202,17 @@ def _give(storage: Storage, data: memoryview) -> None:
     storage.data = data
 
 
+def _tensor_v2(arguments: tuple[Any, ...]) -> StoredTensor:
+    """Metadata, the seventh part, would say that the numbers mean something else (their negatives): refused."""
+    match arguments:
+        case (storage, offset, shape, stride, bool(), ForeignDict() | None, *rest) if rest in ([], [None]):
+            return _tensor((storage, offset, shape, stride))
+    raise WeightsError("the file rebuilds a tensor of other parts than expected; was it damaged?")
+
+
 def _tensor(arguments: tuple[Any, ...]) -> StoredTensor:
     match arguments:
-        case (Storage() as storage, int(offset), shape, stride, *_):
+        case (Storage() as storage, int(offset), shape, stride):
             sizes = checked_shape(shape)
             steps = checked_shape(stride)
             _check_within(storage, offset, sizes, steps)
@@ -240,7 +250,7 @@ TENSORS: Symbols = {
     **PLAIN,
     **symbols(
         Symbol("torch._utils", "_rebuild_tensor", _tensor),
-        Symbol("torch._utils", "_rebuild_tensor_v2", _tensor),
+        Symbol("torch._utils", "_rebuild_tensor_v2", _tensor_v2),
         Symbol("torch._utils", "_rebuild_parameter", _parameter),
         Symbol("torch", "Size", _size),
         *(Symbol("torch", name) for name in STORAGES),

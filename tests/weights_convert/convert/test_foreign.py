@@ -153,6 +153,7 @@ def test_the_hand_made_array_is_a_pickle():
         (b"\x80\x04\x8a\x14" + b"\xff" * 19 + b"\x01.", "128 bits"),
         (b"\x80\x04\x95\xff\0\0\0\0\0\0\0}.", "frame of the pickle reaches beyond"),
         (array_pickle((1,)).replace(b"R(K\x01(", b"R(K\x16("), "without shape, dtype and bytes"),
+        (b"\x80\x3f}.", "pickle protocol 63"),
         (b"u.", "never began"),
         (b".", "empty stack"),
         (b"", "no whole pickle"),
@@ -233,6 +234,10 @@ def test_the_hand_made_zip_is_read(tmp_path):
         (tensor((6,), (-1,)), "negative"),
         (tensor((6, 1), (1,)), "strides do not fit"),
         (tensor((7,), (1,), numel=7), "storage of 24 bytes; expected 28"),
+        (
+            tensor((6,), (1,))[:-2] + b"}X\x03\0\0\0neg\x88stR",
+            "other parts than expected",
+        ),  # a tensor that stands negated
         (storage("1", 6), "record archive/data/1 is missing"),
         (storage("../0", 6), "is missing"),
         (storage("0", 6, "QInt8Storage"), "asks for torch.QInt8Storage"),
