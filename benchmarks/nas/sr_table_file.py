@@ -5,10 +5,11 @@ attributes             schema, about (JSON: space, budgets, pairs, software, CPU
                        a run: steps, seed, score (mean validation PSNR-RGB, dB), validation [[steps, dB], …], psnr_rgb and
                        test_psnr_rgb {pair: dB}, curve [[step, loss], …], cpu_seconds
 /bicubic               one JSON text: {"score", "psnr_rgb", "test_psnr_rgb"}
-/residuals/<run>/validation, /residuals/<run>/test
-                       int16 (architectures, pairs * windows, 16, 16, 3): SR - HR in units of 1/510, rows as in /rows; windows
-                       pair by pair, pairs as in psnr_rgb. Short runs have no test. A run "again" may hold the first rows only
-                       where its row says so.
+/residuals/<run>/<split>
+                       int16 (architectures, pairs * windows, 16, 16, 3): SR - HR in units of 1/510, less /common/<split>; rows
+                       as in /rows; windows pair by pair, pairs as in psnr_rgb. For short/validation, long/validation and
+                       long/test; a second long run "again", which the first rows may have, has scores alone
+/common/<split>        int16 (pairs * windows, 16, 16, 3): what the networks err alike, which halves the file
 """
 
 import json
@@ -62,13 +63,19 @@ class SrTable:
         with h5py.File(path, "r") as file:
             if file.attrs.get("schema") != SCHEMA:
                 raise UsageError(f"{path}: got schema {file.attrs.get('schema')!r}, expected {SCHEMA!r}")
-            residuals = {(run, split): part[split][()] for run, part in file["residuals"].items() for split in part}
+            names = [(run, split) for run, part in file["residuals"].items() for split in part]
             return cls(
                 about=json.loads(file.attrs["about"]),
                 rows=tuple(json.loads(file["rows"][()])),
                 bicubic=json.loads(file["bicubic"][()]),
-                residuals=residuals,
+                residuals={(run, split): read_residuals(file, run, split) for run, split in names},
             )
+
+
+def read_residuals(file: h5py.File, run: str, split: str, rows: int | slice = slice(None)) -> NDArray[np.int16]:
+    """Errors SR - HR of some rows, in units of 1/510."""
+    errors: NDArray[np.int16] = file[f"residuals/{run}/{split}"][rows] + file[f"common/{split}"][()]
+    return errors
 
 
 def write_table(
@@ -95,8 +102,13 @@ def write_table(
             file.attrs["about"] = json.dumps(about, allow_nan=False)
             file["rows"] = json.dumps(list(rows), allow_nan=False)
             file["bicubic"] = json.dumps(bicubic, allow_nan=False)
+            common = {
+                split: np.rint(np.mean(arrays, axis=0)).astype(np.int16) for (_, split), arrays in residuals.items()
+            }
+            for split, array in common.items():
+                file[f"common/{split}"] = array
             for (run, split), arrays in residuals.items():
-                _write_residuals(file, f"residuals/{run}/{split}", arrays)
+                _write_residuals(file, f"residuals/{run}/{split}", [array - common[split] for array in arrays])
         os.fsync(descriptor)
         publish(Path(temporary), path)
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 
+from benchmarks.nas.sr_table_file import read_residuals
 from search_paddle.residuals import write_residuals
 from search_paddle.worker import Handler, serve
 from shared.spec import parse
@@ -21,7 +22,6 @@ def load() -> Handler:
     """Open the table."""
     file, run = h5py.File(sys.argv[1], "r"), sys.argv[2]
     rows = {row["id"]: (place, row["runs"]) for place, row in enumerate(json.loads(file["rows"][()]))}
-    residuals = file[f"residuals/{run}/validation"]
 
     def handle(request: dict[str, Any]) -> dict[str, Any]:
         spec = parse(request["architecture"])
@@ -30,7 +30,9 @@ def load() -> Handler:
         place, runs = rows[spec.id]
         answer = _answer(runs[run], dict(map(tuple, request["floors"])))
         if request["proxy"]["residual_windows"] and answer["status"] == "done":
-            answer["residuals"] = write_residuals(Path(request["residuals"]), residuals[place])
+            answer["residuals"] = write_residuals(
+                Path(request["residuals"]), read_residuals(file, run, "validation", place)
+            )
         return {**answer, "seed": request["seed"]}
 
     return handle
