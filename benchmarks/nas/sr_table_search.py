@@ -32,6 +32,7 @@ from shared.spec import software
 
 HERE = Path(__file__).parent
 MARGINS = (0.0, 1.0, 2.0)
+STOPPING_SEEDS = 15  # their searches are the long ones: 48 trials
 
 
 def search(table: Path, run: str, pack: Path, seed: int, **fields: Any) -> SearchResult:
@@ -91,7 +92,7 @@ def suites(args: argparse.Namespace, measured: Measured, pack: Path) -> dict[str
             found = search(args.table, "short", pack, seed, trials=args.trials, **fields).members
             members = [rows[trial.id] for trial in found]
             shares = least_error_shares(covariance(measured, "long", members))
-            values[way].append(float(psnr_by_pair(measured, members, shares).mean()))
+            values[way].append(float(psnr_by_pair(measured.crops, members, shares).mean()))
     first = np.array(values["for the suite in turn"])
     return {
         way: {"psnr": float(np.mean(each)), "gain": float(np.mean(first - each)), "p": paired(first - each)}
@@ -106,7 +107,7 @@ def stopping(args: argparse.Namespace, table: SrTable, pack: Path) -> dict[str, 
     result = {}
     for margin in (None, *MARGINS):
         steps, ranks, taus, stopped = [], [], [], []
-        for seed in range(args.seeds):
+        for seed in range(min(args.seeds, STOPPING_SEEDS)):
             fields = {"trials": 48, "suite_proposals": False, "stop_margin": margin}
             proxy = {"steps": 420, "validations": 3, "residual_windows": 0}
             trials = search(args.table, "long", pack, seed, **fields, proxy=proxy).trials

@@ -4,12 +4,13 @@
 
 For each seed 30 random architectures of the table count as searched. Each rule sees their scores and, the covariance rule, their
 errors on the windows of the validation pairs, of the short trainings or of the long ones. The suite is judged by the long
-trainings (another seed than the short ones) on the windows of the held-out pairs: mean over pairs of the PSNR of the mean of the
-members, and beside it the PSNR of the mean squared error of all pairs together, which the hard pairs decide. Shares: the rule's
-own (the other rules have none: equal), or, for all rules alike, fitted anew to the long trainings' errors on the validation
-windows, as a suite is after its training. Signed-rank tests: over seeds (sub-tables of one table, judged by the same pairs), and
-over the held-out pairs (differences averaged over seeds). Also the rank correlation of budgets. Writes suite_selection.json and
-suite_selection.md here.
+trainings (another seed than the short ones) on the held-out pairs: mean over pairs of the PSNR of the mean of the members, and
+beside it the PSNR of the mean squared error of all pairs together, which the hard pairs decide. Both by the windows alone, and
+with correlations from the windows and levels from the whole crops (so a single network has its PSNR there, as in the search's own
+criterion). Shares: the rule's own (the other rules have none: equal), or, for all rules alike, fitted anew to the long trainings'
+errors on the validation windows, as a suite is after its training. Signed-rank tests: over seeds (sub-tables of one table, judged
+by the same pairs), and over the held-out pairs (differences averaged over seeds). Also the rank correlation of budgets. Writes
+suite_selection.json and suite_selection.md here.
 """
 
 import argparse
@@ -40,12 +41,14 @@ class Measured:
     Attributes:
         candidates: of one budget, in the order of the rows; budget -> candidates.
         validation: budget -> error products of the validation pairs (p, n, n).
-        test: of the long trainings on the held-out pairs, mean squares in [0, 1], (q, n, n).
+        test: of the long trainings on the windows of the held-out pairs, mean squares in [0, 1], (q, n, n).
+        crops: the same with the levels of the whole crops: single networks have exactly their PSNR there.
     """
 
     candidates: dict[str, list[Candidate]]
     validation: dict[str, Floats]
     test: Floats
+    crops: Floats
 
 
 def measure(table: SrTable) -> Measured:
@@ -62,16 +65,20 @@ def measure(table: SrTable) -> Measured:
     pairs, test_pairs = len(table.bicubic["psnr_rgb"]), len(table.bicubic["test_psnr_rgb"])
     held_out = table.residuals["long", "test"]
     values = held_out[0].size // test_pairs
+    test = error_products(held_out, test_pairs) / (values * LEVELS**2)
+    psnr = np.array([list(row["runs"]["long"]["test_psnr_rgb"].values()) for row in table.rows])
+    ratio = 10 ** (-psnr.T / 20) / np.sqrt(np.diagonal(test, axis1=1, axis2=2))
     return Measured(
         candidates=candidates,
         validation={run: error_products(table.residuals[run, "validation"], pairs) for run in ("short", "long")},
-        test=error_products(held_out, test_pairs) / (values * LEVELS**2),
+        test=test,
+        crops=test * ratio[:, :, None] * ratio[:, None, :],
     )
 
 
-def psnr_by_pair(measured: Measured, members: list[int], shares: Floats) -> Floats:
-    """PSNR of the mean of the members on each held-out pair, dB."""
-    part = measured.test[:, members][:, :, members]
+def psnr_by_pair(errors: Floats, members: list[int], shares: Floats) -> Floats:
+    """PSNR of the mean of the members on each held-out pair, dB, from `Measured.test` or `Measured.crops`."""
+    part = errors[:, members][:, :, members]
     return -10 * np.log10(np.einsum("i,pij,j->p", shares, part, shares))
 
 
@@ -97,23 +104,20 @@ def choose(measured: Measured, run: str, rows: list[int]) -> dict[str, tuple[lis
     }
 
 
-def judge(measured: Measured, run: str, searched: int, seeds: int) -> dict[str, Any]:
-    """Held-out PSNR (seeds, pairs) of each rule, with its own shares and with fitted ones, and the members' families."""
-    own: dict[str, list[Floats]] = {rule: [] for rule in RULES}
-    fitted: dict[str, list[Floats]] = {rule: [] for rule in RULES}
-    mixed = dict.fromkeys(RULES, 0)
+def judge(measured: Measured, run: str, searched: int, seeds: int) -> dict[str, dict[str, Floats]]:
+    """Held-out PSNR (seeds, pairs) of each rule: judged by windows or crops, with its own shares or with fitted ones."""
+    parts = {"windows": measured.test, "whole crops": measured.crops}
+    values: dict[str, dict[str, list[Floats]]] = {
+        f"{judged}, {shares} shares": {rule: [] for rule in RULES} for judged in parts for shares in ("own", "fitted")
+    }
     for seed in range(seeds):
         rows = np.random.default_rng(seed).permutation(len(measured.candidates[run]))[:searched].tolist()
         for rule, (members, shares) in choose(measured, run, rows).items():
-            own[rule].append(psnr_by_pair(measured, members, shares))
             anew = least_error_shares(covariance(measured, "long", members))
-            fitted[rule].append(psnr_by_pair(measured, members, anew))
-            mixed[rule] += len({measured.candidates[run][member].family for member in members}) > 1
-    return {
-        "own shares": {rule: np.array(values) for rule, values in own.items()},
-        "fitted shares": {rule: np.array(values) for rule, values in fitted.items()},
-        "both families": {rule: count / seeds for rule, count in mixed.items()},
-    }
+            for judged, errors in parts.items():
+                values[f"{judged}, own shares"][rule].append(psnr_by_pair(errors, members, shares))
+                values[f"{judged}, fitted shares"][rule].append(psnr_by_pair(errors, members, anew))
+    return {way: {rule: np.array(each) for rule, each in by_rule.items()} for way, by_rule in values.items()}
 
 
 def compare(values: dict[str, Floats]) -> dict[str, Any]:
@@ -175,13 +179,13 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         results["how"],
         "",
-        "| errors of | shares | rule | held-out PSNR, dB | gain of covariance, dB | better on | p over seeds | p over pairs "
+        "| errors of | judged by | rule | held-out PSNR, dB | gain of covariance, dB | better on | p over seeds | p over pairs "
         "| all pairs together: PSNR, gain, p over seeds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for run, parts in results["selection"].items():
-        for shares in ("own shares", "fitted shares"):
-            lines += [_line(run, shares, rule, parts[shares]) for rule in RULES]
+        for way, part in parts.items():
+            lines += [_line(run, way, rule, part) for rule in RULES]
     lines += [
         "",
         "| rank correlation with the long training's score | rows | Kendall τ | Spearman ρ |",
@@ -194,8 +198,8 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(run: str, shares: str, rule: str, part: dict[str, Any]) -> str:
-    start = f"| {run} | {shares} | {rule} | {part['psnr'][rule]:.3f} |"
+def _line(run: str, way: str, rule: str, part: dict[str, Any]) -> str:
+    start = f"| {run} | {way} | {rule} | {part['psnr'][rule]:.3f} |"
     if rule == RULES[0]:
         return f"{start} | | | | {part['pooled'][rule]:.3f} |"
     over = part[f"over {rule}"]
@@ -217,8 +221,7 @@ def main() -> None:
     selection = {}
     for run in ("short", "long"):
         judged = judge(measured, run, args.searched, args.seeds)
-        selection[run] = {shares: compare(judged[shares]) for shares in ("own shares", "fitted shares")}
-        selection[run]["both families"] = judged["both families"]
+        selection[run] = {way: compare(values) for way, values in judged.items()}
     results = {
         "how": f"`python -m benchmarks.nas.suite_selection --seeds {args.seeds} --searched {args.searched}`, {len(table.rows)} "
         f"architectures, {len(measured.test)} held-out pairs; single networks {_singles(measured)} dB there.",
@@ -232,7 +235,7 @@ def main() -> None:
 
 
 def _singles(measured: Measured) -> str:
-    values = [psnr_by_pair(measured, [row], np.ones(1)).mean() for row in range(len(measured.test[0]))]
+    values = [psnr_by_pair(measured.crops, [row], np.ones(1)).mean() for row in range(len(measured.test[0]))]
     return f"{min(values):.3f} to {max(values):.3f}"
 
 

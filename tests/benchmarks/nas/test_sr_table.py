@@ -1,6 +1,7 @@
 """The table of trained networks: what the file holds, and a whole search on it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -53,14 +54,15 @@ def test_the_psnr_of_a_suite_is_that_of_the_mean_of_its_members(table: SrTable) 
     members, shares = [3, 11, 20], np.array([0.5, 0.2, 0.3])
     errors = np.tensordot(shares, table.residuals["long", "test"][members] / 510, axes=1)
     by_pair = errors.reshape(len(measured.test), -1)
-    assert psnr_by_pair(measured, members, shares) == pytest.approx(-10 * np.log10((by_pair**2).mean(axis=1)))
+    assert psnr_by_pair(measured.test, members, shares) == pytest.approx(-10 * np.log10((by_pair**2).mean(axis=1)))
+    alone = psnr_by_pair(measured.crops, [7], np.ones(1))
+    assert alone == pytest.approx(list(table.rows[7]["runs"]["long"]["test_psnr_rgb"].values()))
 
 
 def test_rules_choose_among_what_was_searched_and_see_no_held_out_pair(table: SrTable) -> None:
     measured = measure(table)
-    blind = type(measured)(
-        candidates=measured.candidates, validation=measured.validation, test=np.full_like(measured.test, np.nan)
-    )
+    nothing = np.full_like(measured.test, np.nan)
+    blind = replace(measured, test=nothing, crops=nothing)
     rows = list(range(0, 60, 2))
     chosen = choose(blind, "long", rows)
     for members, shares in chosen.values():
@@ -68,7 +70,7 @@ def test_rules_choose_among_what_was_searched_and_see_no_held_out_pair(table: Sr
         assert 1 <= len(members) <= SIZE
         assert shares.sum() == pytest.approx(1)
     judged = judge(measured, "long", 30, 2)
-    assert judged["own shares"]["covariance"].shape == (2, len(measured.test))
+    assert judged["windows, own shares"]["covariance"].shape == (2, len(measured.test))
 
 
 def test_a_search_on_the_table_finds_one_of_the_best_and_a_suite(table: SrTable, tmp_path: Path) -> None:
