@@ -28,7 +28,7 @@ def load() -> Handler:
         if spec.id not in rows:
             return _failed(f"{spec.id} is not in the table", request["seed"])
         place, runs = rows[spec.id]
-        answer = _answer(runs[run], dict(map(tuple, request["floors"])))
+        answer = replay(runs[run], dict(map(tuple, request["floors"])))
         if request["proxy"]["residual_windows"] and answer["status"] == "done":
             answer["residuals"] = write_residuals(
                 Path(request["residuals"]), read_residuals(file, run, "validation", place)
@@ -38,7 +38,7 @@ def load() -> Handler:
     return handle
 
 
-def _answer(facts: dict[str, Any], floors: dict[int, float]) -> dict[str, Any]:
+def replay(facts: dict[str, Any], floors: dict[int, float]) -> dict[str, Any]:
     """What a training of this run would have said, ended at the first validation below its floor."""
     validation, steps = facts["validation"], facts["steps"]
     low = next((place for place, (step, score) in enumerate(validation[:-1]) if score < floors.get(step, -1e9)), None)

@@ -1,18 +1,19 @@
-"""Whole searches on sr_table.h5, by `search_paddle.search.run_search` with workers that answer from the table.
+"""Searches on sr_table.h5: the best network, the suite, and early stopping.
 
-    .venv/bin/python -m benchmarks.nas.sr_table_search [--seeds 50] [--trials 20]
+    .venv/bin/python -m benchmarks.nas.sr_table_search [--seeds 50] [--suite-seeds 20] [--trials 20]
 
-Three questions. How good is the best network after 16 and 20 long trainings, against random choice? How good is the suite found
-in 20 short trainings, with proposals for the suite and without, chosen by errors and by score (held-out PSNR with shares fitted
-to the long trainings, as in suite_selection.py)? What does early stopping save, and what does it cost? Writes
-sr_table_search.json and .md here.
+How good is the best network after 16 and 20 long trainings in rounds of four, against random choice? How good is the suite found
+in 20 short trainings by `search_paddle.search.run_search` (workers answer from the table), with proposals for the suite and
+without, chosen by errors and by score: held-out PSNR (whole crops) with shares fitted to the long trainings, as in
+suite_selection.py? What does early stopping save, and what does it cost, over the whole table in random order, in rounds of four,
+with the validations that the long trainings have? Writes sr_table_search.json and .md here.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from scipy.stats import kendalltau
 
 from benchmarks.nas.sr_table import SPACE
 from benchmarks.nas.sr_table_file import TABLE, SrTable
+from benchmarks.nas.sr_table_replay import replay
 from benchmarks.nas.suite_selection import Measured, covariance, measure, paired, psnr_by_pair
-from search_paddle.config import make_config
-from search_paddle.early_stop import expected_score
+from search_paddle.config import SearchConfig, make_config
+from search_paddle.early_stop import expected_score, floors
+from search_paddle.gp_nas import GPNAS
+from search_paddle.gp_nas.suite import Candidate, select_suite
 from search_paddle.journal import Trial
 from search_paddle.search import SearchResult, run_search
 from shared.data.pack import PackPair, write_pack
@@ -32,7 +36,7 @@ from shared.spec import software
 
 HERE = Path(__file__).parent
 MARGINS = (0.0, 1.0, 2.0)
-STOPPING_SEEDS = 15  # their searches are the long ones: 48 trials
+ROUND = 4
 
 
 def search(table: Path, run: str, pack: Path, seed: int, **fields: Any) -> SearchResult:
@@ -57,16 +61,21 @@ def rank(scores: np.ndarray, best: float) -> int:
     return 1 + int((scores > best + 1e-12).sum())
 
 
-def singles(args: argparse.Namespace, table: SrTable, pack: Path) -> dict[str, Any]:
+def singles(seeds: int, trials: int, table: SrTable) -> dict[str, Any]:
     """Rank of the best of 16 and of all trials, ours and random."""
     scores = table.scores("long")
-    ours: dict[int, list[int]] = {16: [], args.trials: []}
-    chance: dict[int, list[int]] = {16: [], args.trials: []}
-    for seed in range(args.seeds):
-        found = search(args.table, "long", pack, seed, trials=args.trials, suite_proposals=False).trials
+    by_point = {SPACE.index(row["point"]): score for row, score in zip(table.rows, scores, strict=True)}
+    ours: dict[int, list[int]] = {16: [], trials: []}
+    chance: dict[int, list[int]] = {16: [], trials: []}
+    for seed in range(seeds):
+        sampler, found = GPNAS(SPACE, seed=seed, feasible=lambda point: SPACE.index(point) in by_point), []
+        while len(found) < trials:
+            points = sampler.ask(ROUND)
+            found += [by_point[SPACE.index(point)] for point in points]
+            sampler.tell(points, found[-len(points) :])
         order = np.random.default_rng([seed, 7]).permutation(scores)
         for count in ours:
-            ours[count].append(rank(scores, max(t.score for t in found[:count] if t.score is not None)))
+            ours[count].append(rank(scores, max(found[:count])))
             chance[count].append(rank(scores, order[:count].max()))
     return {
         str(count): {
@@ -87,7 +96,7 @@ def suites(args: argparse.Namespace, measured: Measured, pack: Path) -> dict[str
     }
     rows = {candidate.id: row for row, candidate in enumerate(measured.candidates["long"])}
     values: dict[str, list[float]] = {way: [] for way in ways}
-    for seed in range(args.seeds):
+    for seed in range(args.suite_seeds):
         for way, fields in ways.items():
             found = search(args.table, "short", pack, seed, trials=args.trials, **fields).members
             members = [rows[trial.id] for trial in found]
@@ -100,35 +109,67 @@ def suites(args: argparse.Namespace, measured: Measured, pack: Path) -> dict[str
     }
 
 
-def stopping(args: argparse.Namespace, table: SrTable, pack: Path) -> dict[str, Any]:
-    """Steps saved, the rank of the best, and the order of all trials with stopped ones at the score to expect."""
-    scores, ids = table.scores("long"), [row["id"] for row in table.rows]
-    truth = dict(zip(ids, scores, strict=True))
+def stopping(seeds: int, table: SrTable) -> dict[str, Any]:
+    """Steps done, the rank of the best, and the order of all trials with stopped ones at the score to expect."""
+    truth = table.scores("long")
     result = {}
     for margin in (None, *MARGINS):
-        steps, ranks, taus, stopped = [], [], [], []
-        for seed in range(min(args.seeds, STOPPING_SEEDS)):
-            fields = {"trials": 48, "suite_proposals": False, "stop_margin": margin}
-            proxy = {"steps": 420, "validations": 3, "residual_windows": 0}
-            trials = search(args.table, "long", pack, seed, **fields, proxy=proxy).trials
-            trials = tuple(trial for trial in trials if trial.status != "failed")
-            steps.append(sum(trial.steps for trial in trials) / (420 * len(trials)))
-            stopped.append(sum(trial.status == "stopped" for trial in trials) / len(trials))
-            ranks.append(rank(scores, max(trial.score for trial in trials if trial.score is not None)))
-            expected = [expected_score(trial, earlier(trials, trial)) for trial in trials]
-            taus.append(kendalltau(expected, [truth[trial.id] for trial in trials]).statistic)
-        result[str(margin)] = {
-            "steps": float(np.mean(steps)),
-            "stopped": float(np.mean(stopped)),
-            "rank": float(np.mean(ranks)),
-            "kendall": float(np.mean(taus)),
-        }
+        steps = table.rows[0]["runs"]["long"]["steps"]
+        config = make_config({"stop_margin": margin, "proxy": {"steps": steps, "validations": 3}})
+        figures = [stopped_search(table, config, seed) for seed in range(seeds)]
+        done, best, stopped, tau = np.mean(figures, axis=0).tolist()
+        result[str(margin)] = {"steps": done, "rank": best, "stopped": stopped, "kendall": tau}
+    result["score at step 140"] = {
+        "kendall": float(kendalltau([first_score(row) for row in table.rows], truth).statistic)
+    }
     return result
 
 
-def earlier(trials: Sequence[Trial], trial: Trial) -> list[Trial]:
-    """Those of the rounds before."""
-    return [each for each in trials if each.round < trial.round]
+def stopped_search(table: SrTable, config: SearchConfig, seed: int) -> tuple[float, int, float, float]:
+    """Part of the steps done, rank of the best, part stopped, Kendall τ with the truth."""
+    truth, trials = table.scores("long"), []
+    order = np.random.default_rng(seed).permutation(len(table.rows)).tolist()
+    for first in range(0, len(order), ROUND):
+        known = list(trials)
+        done = [
+            Candidate(id=each.id, family=each.architecture["family"], score=each.score) for each in known if each.score
+        ]
+        chosen = {member.id for member in select_suite(done).members}
+        lowest = dict(floors(known, [each for each in known if each.id in chosen], config))
+        trials += [
+            trial(table.rows[row], number, lowest) for number, row in enumerate(order[first : first + ROUND], first)
+        ]
+    expected = [expected_score(each, trials[: each.trial // ROUND * ROUND]) for each in trials]
+    best = max(each.score for each in trials if each.score is not None)
+    return (
+        sum(each.steps for each in trials) / (config.proxy.steps * len(trials)),
+        rank(truth, best),
+        sum(each.status == "stopped" for each in trials) / len(trials),
+        float(kendalltau(expected, truth[order]).statistic),
+    )
+
+
+def trial(row: Mapping[str, Any], number: int, lowest: dict[int, float]) -> Trial:
+    """A long training of the table as a trial, ended where it falls below its floor."""
+    answer = replay(row["runs"]["long"], lowest)
+    return Trial(
+        trial=number,
+        round=number // ROUND,
+        id=row["id"],
+        point=row["point"],
+        architecture=row["architecture"],
+        bicubic=0.0,
+        predicted=None,
+        elapsed=0.0,
+        cost=row["cost"],
+        seed=0,
+        **{**answer, **{name: tuple(map(tuple, answer[name])) for name in ("curve", "validation")}},
+    )
+
+
+def first_score(row: Mapping[str, Any]) -> float:
+    """At the first validation of the long training, dB."""
+    return float(row["runs"]["long"]["validation"][0][1])
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -145,6 +186,7 @@ def markdown(results: dict[str, Any]) -> str:
     lines += [
         f"| {m} | {e['steps']:.0%} | {e['stopped']:.0%} | {e['rank']:.2f} | {e['kendall']:.3f} |"
         for m, e in results["stopping"].items()
+        if "steps" in e
     ]
     return "\n".join(lines) + "\n"
 
@@ -154,6 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--suite-seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--out", type=Path, default=HERE)
     args = parser.parse_args()
@@ -162,11 +205,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pack = empty_pack(Path(folder) / "empty.h5")
         results = {
-            "how": f"`python -m benchmarks.nas.sr_table_search --seeds {args.seeds} --trials {args.trials}`, "
-            f"{len(table.rows)} of {SPACE.size} architectures.",
-            "singles": singles(args, table, pack),
+            "how": f"`python -m benchmarks.nas.sr_table_search --seeds {args.seeds} --suite-seeds {args.suite_seeds} "
+            f"--trials {args.trials}`, {len(table.rows)} of {SPACE.size} architectures.",
+            "singles": singles(args.seeds, args.trials, table),
             "suites": suites(args, measured, pack),
-            "stopping": stopping(args, table, pack),
+            "stopping": stopping(args.seeds, table),
             "software": software(),
         }
     (args.out / "sr_table_search.json").write_text(json.dumps(results, indent=1) + "\n")
