@@ -188,7 +188,8 @@ def test_a_member_of_weight_zero_is_not_run():
             raise AssertionError("must not run")
 
     lr = noise(5, 5)
-    assert np.array_equal(upscale([Broken(), nearest(2)], lr, scale=2, weights=[0, 1]), enlarged(lr, 2))
+    sr = upscale([Broken(), nearest(2)], lr, scale=2, weights=[0, 1])
+    assert np.abs(sr - enlarged(lr, 2)).max() <= ROUNDING
 
 
 def test_nothing_passed_in_is_changed():
@@ -208,7 +209,7 @@ def test_nothing_passed_in_is_changed():
     assert np.array_equal(lr, before)
     assert module.training
     assert not module.inner.training
-    assert np.array_equal(sr, enlarged(2 * lr, 2))
+    assert np.abs(sr - enlarged(2 * lr, 2)).max() <= 2 * ROUNDING
 
 
 def test_a_module_of_another_scale_is_refused():
