@@ -173,11 +173,10 @@ def _weight(dump: Arrays, target: Arrays, name: str, limit: float) -> Measuremen
 
 def _lone(row: Row) -> Measurement:
     column: Column = "lone output"
-    if row.what.startswith("input "):
-        column = "lone inputs"
-    elif row.what != "output":
-        column = "lone weights"
-    return Measurement(node=row.node, column=column, array=row.what, error=row.error, limit=row.limit)
+    array = "" if row.what == "output" else row.what
+    if array:
+        column = "lone inputs" if array.startswith("input ") else "lone weights"
+    return Measurement(node=row.node, column=column, array=array, error=row.error, limit=row.limit)
 
 
 def _difference(dump: Arrays, key: str, reference: np.ndarray) -> float:

@@ -163,7 +163,8 @@ def _steps_chart(question: Comparison, answer: Answer, name: str) -> Chart | Non
     if answer.curves is None:
         return None
     gate = FLOAT64_GATE if question.case.dtype == "float64" else FLOAT32_DRIFT
-    names = list(answer.curves.weights)
+    order = [name for name in build_graph(question.case.spec).weight_shapes() if name in answer.curves.weights]
+    names = [*order, *(name for name in answer.curves.weights if name not in order)]  # dual models last
     found = np.stack([answer.curves.weights[key] for key in names]) / gate
     steps = found.shape[1] - 1
     rows = _binned(found, MOST_ROWS, axis=0)
