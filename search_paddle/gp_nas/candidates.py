@@ -15,10 +15,10 @@ from search_paddle.gp_nas.encoding import Codes, Encoding, Floats
 from shared.space import Point, SearchSpace
 
 ENUMERATED = 50_000  # points: a space up to this size is compared whole
-SCREENED = 500  # of them are compared by the whole model
+SCREENED = 300  # of them are compared by the whole model
 RANDOM_POINTS = 1_500
 PAIRS = 100  # of changes tried at the end of a climb
-STARTS = 5  # of local searches, from the best trained points and from the best random ones
+STARTS = 3  # of local searches, from the best trained points and from the best random ones
 SCANNED = 200_000  # points: when the search finds nothing, a space up to this size is gone through point by point
 DRAWS = 20_000  # in a larger space so many points are drawn instead
 
@@ -80,16 +80,21 @@ class Choice:
         space = self.encoding.space
         is_small = space.size <= ENUMERATED
         drawn = range(space.size) if is_small else sorted(set(space.sample_indices(self.rng, RANDOM_POINTS)))
-        order = self._descending(drawn, screen(self.encoding.codes(drawn)))
+        values = screen(self.encoding.codes(drawn))
         if is_small:
-            promising = list(islice(order, SCREENED))
-            found = self.best(promising, acquisition(self.encoding.codes(promising)))
-            return next(filter(self.feasible, order), None) if found is None else found
-        starts = list(islice(filter(self.feasible, order), STARTS))
-        heights = dict(zip(starts, acquisition(self.encoding.codes(starts)).tolist(), strict=True))
-        self._climb(acquisition, [*starts, *islice(trained, STARTS)], heights)
-        found = self.best(list(heights), np.array(list(heights.values())))
+            return self._screened(acquisition, drawn, values)
+        heights = dict(zip(drawn, values.tolist(), strict=True))
+        starts = islice(filter(self.feasible, self._descending(drawn, values)), STARTS)
+        self._climb(screen, [*starts, *islice(trained, STARTS)], heights)
+        found = self._screened(acquisition, list(heights), np.array(list(heights.values())))
         return self.any() if found is None else found
+
+    def _screened(self, acquisition: Acquisition, indices: Sequence[int], values: Floats) -> int | None:
+        """The best by the acquisition among the SCREENED best by these values; where none of those is feasible, the next best."""
+        order = self._descending(indices, values)
+        promising = list(islice(order, SCREENED))
+        found = self.best(promising, acquisition(self.encoding.codes(promising)))
+        return next(filter(self.feasible, order), None) if found is None else found
 
     def _climb(self, acquisition: Acquisition, starts: Iterable[int], heights: dict[int, float]) -> None:
         """From each start, go to the best unseen feasible neighbour as long as that is better; note all heights met.
