@@ -82,6 +82,14 @@ def test_bicubic_and_failures_are_in_the_legend_only_where_there_are_any(drawn):
     assert not {"bicubic", "failed"} & set(text(plain.wide))
 
 
+def test_trainings_that_were_stopped_early_are_told_from_failed_ones():
+    some = trials([26.1, None, 26.9, None])
+    some[3] = some[3].model_copy(update={"status": "stopped"})
+    chart = search_chart(some, 26.0, name="s", families={"drn": "DRN"})
+    assert {"failed", "stopped"} <= set(text(chart.wide))
+    assert "4 trials, of which 1 failed, 1 stopped early." in chart.description
+
+
 def test_a_net_that_learnt_nothing_does_not_flatten_the_rest():
     scores = [27.0, 27.1, 27.2, 27.3, 27.4, 12.3]
     labels = text(search_chart(trials(scores), 26.9, name="s", families={"drn": "DRN"}).wide)
