@@ -13,7 +13,7 @@ from search_paddle.gp_nas.encoding import Floats, make_encoding
 from search_paddle.gp_nas.hierarchical import Trend, trend_of
 from search_paddle.gp_nas.kernels import make_kernel
 from search_paddle.gp_nas.priors import NOISE_LOCATION, make_priors
-from search_paddle.gp_nas.surrogate import Surrogate, Training, make_surrogate
+from search_paddle.gp_nas.surrogate import Component, Surrogate, Training, make_surrogate
 from search_paddle.gp_nas.threads import one_thread
 from shared.dimensions import draw
 from shared.errors import UsageError
@@ -60,6 +60,8 @@ class GPNAS:
         self._pending: list[int] = []
         self._fitted: Surrogate | None = None
         self._is_current = True
+        self._order: list[int] | None = None
+        self._believed: tuple[Surrogate | None, tuple[int, ...], tuple[Component, ...]] = (None, (), ())
 
     def ask(self, n: int = 1) -> list[Point]:
         """The next points to train; they count as pending until they are told.
@@ -100,7 +102,7 @@ class GPNAS:
         indices = [self._space.index(point) for point in points]
         self._trainings += zip(indices, values, strict=True)
         self._pending = [index for index in self._pending if index not in set(indices)]
-        self._is_current = False
+        self._is_current, self._order = False, None
 
     def predict(self, points: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score that one training of each point would have, if it succeeds.
@@ -144,9 +146,12 @@ class GPNAS:
 
     def _ranked(self) -> list[int]:
         """Points with a finite score, by posterior mean, best first."""
+        if self._order is None:
+            self._order = self._by_mean()
+        return self._order
+
+    def _by_mean(self) -> list[int]:
         model = self._surrogate()
-        if not model.indices:
-            return []
         means, _ = model.predict(model.codes)
         order = sorted(
             range(len(means)), key=lambda place: (-round(float(means[place]), DECIMALS), model.indices[place])
@@ -184,11 +189,20 @@ class GPNAS:
 
     def _improve(self, choice: Choice) -> int | None:
         """The point of largest expected improvement, as if pending points had scored what is expected of them."""
-        model = self._surrogate()
-        codes = self._encoding.codes(self._pending)
-        components = [replace(each, posterior=each.posterior.believing(codes)) for each in model.components]
-        improvement = Improvement(components, model.success)
+        improvement = Improvement(self._expecting(), self._surrogate().success)
         return choice.maximise(improvement, improvement.first, self._ranked())
+
+    def _expecting(self) -> tuple[Component, ...]:
+        """The model that believes pending points, one after another: a batch costs a row for each."""
+        model, pending = self._surrogate(), tuple(self._pending)
+        if self._believed[0] is not model or pending[: len(self._believed[1])] != self._believed[1]:
+            self._believed = (model, (), model.components)
+        _, known, components = self._believed
+        for index in pending[len(known) :]:
+            code = self._encoding.codes([index])
+            components = tuple(replace(each, posterior=each.posterior.believing(code)) for each in components)
+        self._believed = (model, pending, components)
+        return components
 
 
 def design_pool(space: SearchSpace, rng: np.random.Generator) -> set[int]:
