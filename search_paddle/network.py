@@ -48,19 +48,34 @@ class Network(nn.Layer):
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The graph's outputs."""
-        values = self.node_outputs(image)
-        results = tuple(values[name] for name in self.graph.outputs)
+        found: dict[str, Tensor] = {}
+
+        def see(name: str, value: Tensor) -> Tensor:
+            if name in self.graph.outputs:
+                found[name] = value
+            return value
+
+        self.walk(image, see)
+        results = tuple(found[name] for name in self.graph.outputs)
         return results if len(results) > 1 else results[0]
 
-    def node_outputs(self, image: Tensor, see: See = lambda name, value: value) -> dict[str, Tensor]:
-        """The output of every node by its name, `input` first; gradients flow.
+    def node_outputs(self, image: Tensor) -> dict[str, Tensor]:
+        """The output of every node by its name, `input` first; gradients flow."""
+        found: dict[str, Tensor] = {}
+        self.walk(image, lambda name, value: found.setdefault(name, value))
+        return found
 
-        `see` is shown each output as it comes; what it returns is what later nodes read.
+    def walk(self, image: Tensor, see: See) -> None:
+        """Run, and show every node's output, `input` first, to `see`; what it returns is what later nodes read.
+
+        An output is let go when its last reader has run.
         """
+        last = {name: node.name for node in self.graph.nodes for name in node.inputs}
         values = {INPUT: see(INPUT, image)}
         for node in self.graph.nodes:
             values[node.name] = see(node.name, self.node_output(node, [values[name] for name in node.inputs]))
-        return values
+            for name in {name for name in node.inputs if last[name] == node.name}:
+                del values[name]
 
     def node_output(self, node: Primitive, inputs: list[Tensor]) -> Tensor:
         """The output of one node, given its inputs."""

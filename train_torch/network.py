@@ -123,34 +123,34 @@ def set_weights(module: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
             tensor.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
 
 
-def node_outputs(
-    module: fx.GraphModule, graph: Graph, image: Tensor, see: See = lambda name, value: value
-) -> dict[str, Tensor]:
-    """The output of every node by its name, `input` first; gradients flow. For comparisons.
+def node_outputs(module: fx.GraphModule, graph: Graph, image: Tensor) -> dict[str, Tensor]:
+    """The output of every node by its name, `input` first; gradients flow. For comparisons."""
+    found: dict[str, Tensor] = {}
+    walk(module, graph, image, lambda name, value: found.setdefault(name, value))
+    return found
 
-    `see` is shown each output as it comes; what it returns is what later nodes read. Nodes that the Graph does not have
-    (somebody added them to the module) run unseen.
+
+def walk(module: fx.GraphModule, graph: Graph, image: Tensor, see: See) -> None:
+    """Run, and show every node's output, `input` first, to `see`; what it returns is what later nodes read.
+
+    An output is let go when its last reader has run. Nodes that the Graph does not have (somebody added them to the module)
+    run unseen.
     """
-    walk = _Walk(module, graph, see)
-    walk.run(image)
-    return walk.values
+    _Walk(module, graph, see).run(image)
 
 
 class _Walk(fx.Interpreter):
-    """Runs a module and keeps what the nodes of the Graph gave, in order."""
+    """Runs a module and shows what the nodes of the Graph give, in order."""
 
     def __init__(self, module: fx.GraphModule, graph: Graph, see: See) -> None:
         super().__init__(module)
-        self.values: dict[str, Tensor] = {}
         self._names = {_code_name(node.name): node.name for node in graph.nodes}
         self._see = see
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         name = INPUT if n.op == "placeholder" else self._names.get(n.name)
-        if name is not None:
-            value = self.values[name] = self._see(name, value)
-        return value
+        return value if name is None else self._see(name, value)
 
 
 def _code_name(name: str) -> str:

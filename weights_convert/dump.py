@@ -26,6 +26,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import UsageError
+from shared.graph import Graph
 from weights_convert.recipe import Recipe
 
 WRONG_INPUT = 2  # exit status of a worker whose input was wrong; the last line on stderr says what
@@ -113,6 +114,31 @@ class Arrays(Mapping[str, np.ndarray]):
     def rows(self) -> list[Row]:
         """The isolated pass; empty where there was none."""
         return [Row(**row) for file in self._files if "lone" in file for row in json.loads(file["lone"][()])]
+
+
+class Outputs(Mapping[str, np.ndarray]):
+    """The outputs of nodes in a dump, by their names alone."""
+
+    def __init__(self, dump: Arrays) -> None:
+        self._dump = dump
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._dump[f"output/{name}"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dump.group("output"))
+
+    def __len__(self) -> int:
+        return len(self._dump.group("output"))
+
+
+def last_reads(graph: Graph) -> dict[str, list[str]]:
+    """Node -> the values that nobody reads after it."""
+    last = {name: node.name for node in graph.nodes for name in node.inputs}
+    found: dict[str, list[str]] = {}
+    for name, reader in last.items():
+        found.setdefault(reader, []).append(name)
+    return found
 
 
 def serve(path: Path, start: Callable[[Request], None], dump: Callable[[Job], None]) -> int:

@@ -26,14 +26,29 @@ def dump(job: Job) -> None:
     runtime = _runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = runtime.InferenceSession(job.network, options, providers=["CPUExecutionProvider"])
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise UsageError(f"{job.network} has {len(inputs)} inputs, expected one: the image")
-    results = session.run(None, {inputs[0].name: case.image.astype(np.float32)})
+    try:
+        session = runtime.InferenceSession(job.network, options, providers=["CPUExecutionProvider"])
+        results = session.run(None, {_input_name(session, job.network): case.image.astype(np.float32)})
+    except _refusals() as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{job.network}: {reason}; expected an ONNX network that takes (n, 3, h, w)") from None
     with h5py.File(job.dump, "w") as file:
         for name, value in zip(reversed(build_graph(case.spec).outputs), reversed(results), strict=False):
             file[f"output/{name}"] = value
+
+
+def _input_name(session: Any, path: str) -> str:
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise UsageError(f"{path} has {len(inputs)} inputs, expected one: the image")
+    return str(inputs[0].name)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises where the file is none, or the image does not fit it."""
+    states = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    names = ("InvalidProtobuf", "InvalidGraph", "InvalidArgument", "NotImplemented", "Fail")
+    return tuple(getattr(states, name) for name in names)
 
 
 def _runtime() -> Any:

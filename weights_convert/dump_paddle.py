@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import h5py
 import numpy as np
@@ -23,17 +24,20 @@ def dump_chained(file: h5py.File, case: Case, network: Network) -> None:
     """Run the whole network forward and backward. Gradients are written as they come: none is kept."""
     graph = graph_of(case.spec)
     names = {INPUT, *(node.name for node in graph.nodes)}
+    outputs: dict[str, Tensor] = {}
 
     def see(name: str, value: Tensor) -> Tensor:
         if name in names:
             file[f"output/{name}"] = value.numpy()
+            if name in graph.outputs:
+                outputs[name] = value
             if not value.stop_gradient:
                 value.register_hook(lambda gradient: _keep(file, f"gradient/{name}", gradient))
         return value
 
-    values = network.node_outputs(paddle.to_tensor(case.image.astype(case.dtype), stop_gradient=False), see)
+    network.walk(paddle.to_tensor(case.image.astype(case.dtype), stop_gradient=False), see)
     terms = [
-        (values[name] * paddle.to_tensor(array.astype(case.dtype))).sum()
+        (outputs[name] * paddle.to_tensor(array.astype(case.dtype))).sum()
         for name, array in zip(graph.outputs, case.cotangents, strict=True)
     ]
     paddle.add_n(terms).backward()
@@ -46,7 +50,7 @@ def dump_lone(case: Case, network: Network, values: Arrays) -> list[Row]:
     """Feed every node the reference's values, and judge it."""
     nodes = {node.name: node for node in graph_of(case.spec).nodes}
     parameters = dict(network.named_parameters())
-    fed: dict[str, Tensor] = {}
+    fed: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # the network holds what it still reads
     rows: list[Row] = []
 
     def see(name: str, value: Tensor) -> Tensor:
@@ -61,11 +65,12 @@ def dump_lone(case: Case, network: Network, values: Arrays) -> list[Row]:
         return read(name)
 
     def read(name: str) -> Tensor:
-        if name not in fed:
-            fed[name] = paddle.to_tensor(values[f"output/{name}"].astype(case.dtype), stop_gradient=False)
-        return fed[name]
+        value = fed.get(name)
+        if value is None:
+            value = fed[name] = paddle.to_tensor(values[f"output/{name}"].astype(case.dtype), stop_gradient=False)
+        return value
 
-    network.node_outputs(paddle.to_tensor(case.image.astype(case.dtype)), see)
+    network.walk(paddle.to_tensor(case.image.astype(case.dtype)), see)
     return rows
 
 

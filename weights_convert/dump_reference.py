@@ -14,30 +14,32 @@ from shared.graph import INPUT
 from shared.reference import Array, apply
 from weights_convert.backward import gradients
 from weights_convert.case import Case
-from weights_convert.dump import Arrays
+from weights_convert.dump import Arrays, Outputs, last_reads
 
 
 def dump_outputs(case: Case, path: Path, *, rounded: bool = False) -> None:
     """Write `output/NODE` of every node."""
+    graph = build_graph(case.spec)
+    finished = last_reads(graph)
     values: dict[str, Array] = {INPUT: np.asarray(case.image, dtype=np.float64)}
     with h5py.File(path, "w") as file:
         file[f"output/{INPUT}"] = values[INPUT]
-        for node in build_graph(case.spec).nodes:
+        for node in graph.nodes:
             values[node.name] = _kept(apply(node, [values[name] for name in node.inputs], case.weights), rounded)
             file[f"output/{node.name}"] = values[node.name]
+            for name in finished.get(node.name, ()):
+                del values[name]
 
 
 def dump_gradients(case: Case, outputs: Path, path: Path, *, rounded: bool = False) -> None:
     """Write `gradient/NODE` and `weight/NAME`, given the file of `dump_outputs`."""
     graph = build_graph(case.spec)
-    names = [INPUT, *(node.name for node in graph.nodes)]
     cotangents = {
         name: np.asarray(array, dtype=np.float64) for name, array in zip(graph.outputs, case.cotangents, strict=True)
     }
     weights: dict[str, Array] = {}
     with Arrays(outputs) as dump, h5py.File(path, "w") as file:
-        values = {name: dump[f"output/{name}"] for name in names}
-        for name, gradient, own in gradients(graph, case.weights, values, cotangents, rounded=rounded):
+        for name, gradient, own in gradients(graph, case.weights, Outputs(dump), cotangents, rounded=rounded):
             file[f"gradient/{name}"] = gradient
             for key, array in own.items():
                 weights[key] = weights[key] + array if key in weights else array

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import h5py
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, fx
 from shared.architecture import ArchSpec
 from shared.families import build_graph as graph_of
 from train_torch.config import TrainConfig
-from train_torch.network import build_graph, get_weights, node_outputs
+from train_torch.network import build_graph, get_weights, walk
 from train_torch.training import Training
 from weights_convert.case import Case, DType, read_case
 from weights_convert.dump import Arrays, Job, Request, Row, load_function, serve, write_rows
@@ -23,18 +24,21 @@ from weights_convert.recipe import Recipe, batch, first_weights, write_state, wr
 def dump_chained(file: h5py.File, case: Case, module: fx.GraphModule) -> None:
     """Run the whole network forward and backward. Gradients are written as they come: none is kept."""
     graph, dtype = graph_of(case.spec), getattr(torch, case.dtype)
+    outputs: dict[str, Tensor] = {}
 
     def see(name: str, value: Tensor) -> Tensor:
         file[f"output/{name}"] = value.detach().numpy()
+        if name in graph.outputs:
+            outputs[name] = value
         if value.requires_grad:
             value.register_hook(
                 lambda gradient: file.create_dataset(f"gradient/{name}", data=gradient.numpy()) and None
             )
         return value
 
-    values = node_outputs(module, graph, torch.tensor(case.image, dtype=dtype).requires_grad_(), see)
+    walk(module, graph, torch.tensor(case.image, dtype=dtype).requires_grad_(), see)
     terms = [
-        (values[name] * torch.tensor(array, dtype=dtype)).sum()
+        (outputs[name] * torch.tensor(array, dtype=dtype)).sum()
         for name, array in zip(graph.outputs, case.cotangents, strict=True)
     ]
     torch.stack(terms).sum().backward()
@@ -48,7 +52,7 @@ def dump_lone(case: Case, module: fx.GraphModule, values: Arrays) -> list[Row]:
     graph, dtype = graph_of(case.spec), getattr(torch, case.dtype)
     nodes = {node.name: node for node in graph.nodes}
     parameters = dict(module.named_parameters())
-    fed: dict[str, Tensor] = {}
+    fed: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # the network holds what it still reads
     rows: list[Row] = []
 
     def see(name: str, value: Tensor) -> Tensor:
@@ -65,11 +69,12 @@ def dump_lone(case: Case, module: fx.GraphModule, values: Arrays) -> list[Row]:
         return read(name)
 
     def read(name: str) -> Tensor:
-        if name not in fed:
-            fed[name] = torch.tensor(values[f"output/{name}"], dtype=dtype).requires_grad_()
-        return fed[name]
+        value = fed.get(name)
+        if value is None:
+            value = fed[name] = torch.tensor(values[f"output/{name}"], dtype=dtype).requires_grad_()
+        return value
 
-    node_outputs(module, graph, torch.tensor(case.image, dtype=dtype), see)
+    walk(module, graph, torch.tensor(case.image, dtype=dtype), see)
     return rows
 
 

@@ -44,8 +44,6 @@ class Fault:
         nodes: right to blame; a rewired spot may name its neighbours. Empty: a fault of the training.
         parts: (step, part) of the training that are right to blame first.
         change: of graph and weights; None: built in the framework's own file.
-        needs_float64: invisible in float32 by its size.
-        sees_in: which side shows it first.
     """
 
     net: str

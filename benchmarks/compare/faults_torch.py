@@ -41,7 +41,7 @@ class FoldedNorm(nn.Module):
         deviation = (self.variance + EPS).sqrt()
         y = functional.conv2d(x, self.weight * deviation[:, None, None, None], padding=1)
         mean, variance = self.mean.clone(), self.variance.clone()
-        shift = self.bias + self.mean / deviation * 1.0
+        shift = self.bias + self.mean / deviation
         return functional.batch_norm(y, mean, variance, torch.ones_like(mean), shift, self.is_training, 0.1, self.eps)
 
 

@@ -54,6 +54,14 @@ def test_wrong_usage_gives_status_2_and_says_what_is_expected(arguments, message
     assert message in capsys.readouterr().err
 
 
+def test_a_broken_onnx_file_gives_status_2(weights, tmp_path, capsys):
+    broken = tmp_path / "broken.onnx"
+    broken.write_text("no protobuf")
+    assert main(["compare", str(weights), "--onnx", str(broken)]) == 2
+    message = capsys.readouterr().err
+    assert "expected an ONNX network" in message or "gpnas-sr[export]" in message
+
+
 def test_weights_of_another_network_are_refused(weights, capsys):
     assert main(["compare", "rcan", "--scale", "2", "--weights", str(weights)]) == 2
     assert "expected those of rcan-x2" in capsys.readouterr().err
