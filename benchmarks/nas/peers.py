@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.nas import report, speed
-from benchmarks.nas.ledger import Ledger, source_id
+from benchmarks.nas.ledger import Ledger
 from benchmarks.nas.paddleslim_original import PYTHON
 from benchmarks.nas.predictions import DRAWS, MODELS, run_predictions
 from benchmarks.nas.predictions import FIELDS as PREDICTION_FIELDS
 from benchmarks.nas.problems import TRUTH
-from benchmarks.nas.searches import FIELDS, METHODS, SEEDS, VARIANTS, default_version, run_searches
+from benchmarks.nas.searches import FIELDS, METHODS, SEEDS, VARIANTS, our_version, run_searches
 from benchmarks.nas.summary import summarise_predictions, summarise_searches
 from benchmarks.nas.tables import Table, read_table
 from shared.files import write_json
@@ -34,13 +34,15 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "optuna", "torch", "botorch", "gpy
 
 def main() -> None:
     arguments = parse()
-    version = source_id(default_version())
+    version = our_version()
     tables = {name: read_table(arguments.data, name) for name in TRUTH}
     searches = Ledger(arguments.out / "searches.jsonl", FIELDS)
     predictions = Ledger(arguments.out / "predictions.jsonl", PREDICTION_FIELDS)
     timings = arguments.out / "speed.json"
     if "searches" in arguments.parts:
-        run_searches(tables, searches, arguments.methods, range(arguments.seeds), version, arguments.cases)
+        run_searches(
+            tables, searches, arguments.methods, range(arguments.first, arguments.seeds), version, arguments.cases
+        )
     if "predictions" in arguments.parts:
         names = [name for name in MODELS if arguments.models is None or name in arguments.models]
         run_predictions(arguments.data, predictions, names, arguments.draws, version)
@@ -65,6 +67,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--models", nargs="*", choices=MODELS, metavar="MODEL")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="searches of each method on each table")
+    parser.add_argument("--first", type=int, default=0, help="the first seed, so that several processes share the work")
     parser.add_argument("--draws", type=int, default=DRAWS, help="predictions of each model on each table")
     parser.add_argument(
         "--paddleslim", type=Path, default=PYTHON, help="interpreter of the environment with paddleslim"

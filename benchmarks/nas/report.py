@@ -60,7 +60,7 @@ def _methods(searches: Summary) -> list[str]:
 
 def _rank_table(searches: Summary) -> str:
     title = (
-        "**Mean true rank of the recommended network after 50 trainings** (without noise, of the best found), ± standard error "
+        "**Mean true rank of the best network of 50 trainings** (macro noisy: of the recommended one), ± standard error "
         "(median; p: signed-rank test against ours on paired log ranks, ↓ worse than ours, ↑ better; seeds where not 50)."
     )
     rows = [
@@ -121,17 +121,17 @@ def _tau_table(predictions: Iterable[Summary]) -> str:
     rows = list(predictions)
     names = list(rows[0]["models"]) if rows else []
     title = (
-        f"**Kendall τ** on 1,000 unseen architectures (100 of the last table) from n random trainings, means of "
-        f"{rows[0]['draws'] if rows else 0} paired draws; the last column: ours less the best of the others, ± standard error of "
-        "the paired difference."
+        "**Kendall τ** on 1,000 unseen architectures (100 of the last table) from n random trainings, means of paired draws; the "
+        "last column: ours less the best of the others, ± standard error of the paired difference."
     )
     return table(
         title,
-        ["table, metric", "n", *names, "ours − best other"],
+        ["table, metric", "n", "draws", *names, "ours − best other"],
         [
             [
                 f"{row['table']} {row['metric']}",
                 str(row["size"]),
+                str(row["draws"]),
                 *(f"{row['models'][name]['tau']:.3f}" for name in names),
                 f"{row['gain']:+.3f} ± {row['gain_error']:.3f}" if "gain" in row and row["gain_error"] else "–",
             ]
@@ -159,7 +159,7 @@ def _coverage_table(predictions: Iterable[Summary]) -> str:
 
 def _speed_table(rows: Iterable[Summary]) -> str:
     title = (
-        "**Processor time**, one thread, ours and the peer in turn: medians of 5 rounds; smallest and largest ratio."
+        "**Processor time**, one thread, ours and the peer in turn: medians of 3 rounds; smallest and largest ratio."
     )
     return table(
         title,

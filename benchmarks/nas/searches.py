@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.nas import methods, packages
-from benchmarks.nas.ledger import Ledger
+from benchmarks.nas.ledger import Ledger, source_id
 from benchmarks.nas.methods import Method
 from benchmarks.nas.problems import Problem, make_problem
 from benchmarks.nas.tables import Table
+from search_paddle import gp_nas
 
 BUDGET = 50
 OURS = "ours"
@@ -88,8 +89,8 @@ def replay(problem: Problem, line: Mapping[str, Any]) -> dict[str, Any]:
     """What a search is judged by.
 
     Returns:
-        "best": best truth after each training, float (budget,), NaN until one succeeded; "rank" of the best found; "final_rank"
-        and "final_regret" of the recommended point; both among the points that are allowed and do not fail; "repeats" and
+        "best": best truth after each training, float (budget,), NaN until one succeeded; "rank" and "regret" of the best found;
+        "recommended_rank" and "recommended_regret"; all among the points that are allowed and do not fail; "repeats" and
         "infeasible": numbers of such proposals.
     """
     indices, good = line["indices"], problem.reachable()
@@ -99,8 +100,9 @@ def replay(problem: Problem, line: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "best": np.where(np.isfinite(best), best, np.nan),
         "rank": rank(good, best[-1]),
-        "final_rank": rank(good, final),
-        "final_regret": float(good[0] - final),
+        "regret": float(good[0] - best[-1]),
+        "recommended_rank": rank(good, final),
+        "recommended_regret": float(good[0] - final),
         "repeats": len(indices) - len(set(indices)),
         "infeasible": int(np.sum(~problem.allowed[indices])),
     }
@@ -111,6 +113,6 @@ def rank(good: np.ndarray, score: float) -> int:
     return 1 + int(np.sum(good > score))
 
 
-def default_version() -> Path:
-    """The folder whose content our results depend on."""
-    return Path(methods.__file__).parents[2] / "search_paddle" / "gp_nas"
+def our_version() -> str:
+    """Of the sampler's code; the folder's other modules have no part in its results."""
+    return source_id(Path(gp_nas.__file__).parent, without=("errors.py", "paddleslim.py", "suite.py"))

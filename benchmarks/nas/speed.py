@@ -26,7 +26,7 @@ from shared.space import SearchSpace
 
 TRAININGS = 500
 CANDIDATES = 10_000
-ROUNDS = 5
+ROUNDS = 3
 PROPOSALS = 4  # of a round
 SPACES = {"5 dimensions of 64": (5, 64), "9 dimensions of 10": (9, 10)}  # 1.07e9 and 1e9 points
 

@@ -46,37 +46,43 @@ def summarise_searches(lines: Lines, tables: Mapping[str, Table], version: str) 
             problem = make_problem(tables[line["table"]], line["variant"], line["seed"])
             facts = {**replay(problem, line), "cpu_s": line["cpu_s"]}
             cases[f"{line['table']} {line['variant']}"][line["method"]][line["seed"]] = facts
-    return {case: {name: _figures(methods, name) for name in methods} for case, methods in cases.items()}
+    return {
+        case: {name: _figures(methods, name, "recommended_" if case.endswith(" noisy") else "") for name in methods}
+        for case, methods in cases.items()
+    }
 
 
-def _figures(methods: Mapping[str, Mapping[int, Mapping[str, Any]]], name: str) -> dict[str, Any]:
-    """Of one method; judged by the recommended point (without noise that is the best found)."""
+def _figures(methods: Mapping[str, Mapping[int, Mapping[str, Any]]], name: str, judged: str) -> dict[str, Any]:
+    """Of one method, by the best found, or with `judged` "recommended_", where scores are noisy, by the recommended point."""
     runs = methods[name]
     seeds = sorted(runs)
-    ranks = [runs[seed]["final_rank"] for seed in seeds]
-    regrets = [runs[seed]["final_regret"] for seed in seeds]
+    ranks = [runs[seed][f"{judged}rank"] for seed in seeds]
+    regrets = [runs[seed][f"{judged}regret"] for seed in seeds]
     return {
         "seeds": len(seeds),
         "rank": float(np.mean(ranks)),
         "rank_error": standard_error(ranks),
         "rank_median": float(np.median(ranks)),
         "rank_found": float(np.mean([runs[seed]["rank"] for seed in seeds])),
+        "rank_recommended": float(np.mean([runs[seed]["recommended_rank"] for seed in seeds])),
         "regret": float(np.mean(regrets)),
         "regret_error": standard_error(regrets),
         "repeats": sum(runs[seed]["repeats"] for seed in seeds),
         "infeasible": sum(runs[seed]["infeasible"] for seed in seeds),
         "cpu_s": float(np.mean([runs[seed]["cpu_s"] for seed in seeds])),
-        "against_ours": _against(methods.get(OURS, {}), runs) if name != OURS else None,
+        "against_ours": _against(methods.get(OURS, {}), runs, f"{judged}rank") if name != OURS else None,
         "trainings_to_reach_reference": _needed(runs, methods.get(REFERENCE, {})),
         "ranks": " ".join(map(str, ranks)),  # by seed
     }
 
 
-def _against(ours: Mapping[int, Mapping[str, Any]], theirs: Mapping[int, Mapping[str, Any]]) -> dict[str, Any] | None:
+def _against(
+    ours: Mapping[int, Mapping[str, Any]], theirs: Mapping[int, Mapping[str, Any]], judged: str
+) -> dict[str, Any] | None:
     common = sorted(ours.keys() & theirs.keys())
     if not common:
         return None
-    test = signed_rank([ours[seed]["final_rank"] for seed in common], [theirs[seed]["final_rank"] for seed in common])
+    test = signed_rank([ours[seed][judged] for seed in common], [theirs[seed][judged] for seed in common])
     return {"pairs": len(common), **test}
 
 

@@ -42,6 +42,7 @@ def test_the_source_id_follows_names_and_content(tmp_path):
     first = tmp_path / "a.py"
     first.write_text("x = 1\n")
     before = source_id(tmp_path)
+    assert source_id(tmp_path, without=("a.py",)) != before
     (tmp_path / "notes.md").write_text("not code")
     assert source_id(tmp_path) == before
     first.write_text("x = 2\n")

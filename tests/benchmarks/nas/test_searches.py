@@ -113,9 +113,9 @@ def test_replay_counts_repeats_and_forbidden_points_and_judges_by_the_truth():
     problem = dataclasses.replace(problem, allowed=allowed, told=told)
     indices = [int(order[place]) for place in (0, 1, 5, 5, 3)]
     judged = replay(problem, {"indices": indices, "recommended": indices[2]})
-    assert (judged["rank"], judged["final_rank"]) == (2, 4)  # places 2 and 3 are the best left
+    assert (judged["rank"], judged["recommended_rank"]) == (2, 4)  # places 2 and 3 are the best left
     assert (judged["repeats"], judged["infeasible"]) == (1, 1)
-    assert judged["final_regret"] == pytest.approx(problem.truth[order[2]] - problem.truth[order[5]])
+    assert judged["recommended_regret"] == pytest.approx(problem.truth[order[2]] - problem.truth[order[5]])
     expected = [np.nan, np.nan, *problem.truth[order[[5, 5, 3]]]]
     np.testing.assert_array_equal(judged["best"], expected)
 
