@@ -264,6 +264,15 @@ class Posterior:
     def _cross(self, points: Embedded) -> Floats:
         return self.kernel.cross(self.theta, points, self.points)
 
+    def worth(self, own: float) -> Floats:
+        """Mean of what each observed point would score if it were trained often, (n,): z - (1 - own) N C^-1 z.
+
+        N is the noise's covariance, of which the share `own` stays with the point in every training and the rest does not.
+        """
+        noise = self.observations.noise(self.theta)
+        worth: Floats = self.observations.values - (1.0 - own) * noise * self.alpha
+        return worth
+
     def log_likelihood(self) -> float:
         """Log N(z | 0, C)."""
         values = self.observations.values

@@ -125,6 +125,9 @@ class GPNAS:
     def recommend(self) -> Point:
         """The trained point of largest posterior mean: noise can make a poor point's score the highest, but hardly its mean.
 
+        Of what the model calls noise, half is taken as the architecture's own (surrogate.py): it stays in every training. On
+        tables of trained networks it is more than that.
+
         Raises:
             UsageError: no training with a finite score was told.
         """
@@ -145,18 +148,15 @@ class GPNAS:
         return self._fitted
 
     def _ranked(self) -> list[int]:
-        """Points with a finite score, by posterior mean, best first."""
+        """Points with a finite score, by what they are worth, best first."""
         if self._order is None:
-            self._order = self._by_mean()
+            self._order = self._by_worth()
         return self._order
 
-    def _by_mean(self) -> list[int]:
+    def _by_worth(self) -> list[int]:
         model = self._surrogate()
-        means, _ = model.predict(model.codes)
-        order = sorted(
-            range(len(means)), key=lambda place: (-round(float(means[place]), DECIMALS), model.indices[place])
-        )
-        return [model.indices[place] for place in order]
+        pairs = zip(np.round(-model.worth(), DECIMALS).tolist(), model.indices, strict=True)
+        return [index for _, index in sorted(pairs)]
 
     def _propose(self) -> int | None:
         choice = Choice(

@@ -24,6 +24,7 @@ COMPONENTS, FEWEST = 16, 2  # members of the average: up to 100 scores, and with
 ALWAYS = 16  # scores: up to here every one is followed by a fit, then every tenth more
 NODES = ndtri((np.arange(32) + 0.5) / 32)  # normal quantiles
 WIDER = 1.06  # of the std: the average knows no other errors than those of its own models
+OWN = 0.5  # of the noise: the share that is the architecture's own, not the training's; one training cannot tell
 HOPELESS = 9.0  # nats: such a model would have a ten-thousandth of the best one's weight
 FITTED = 256  # scores that a fit uses at most, evenly spread over those told
 
@@ -68,10 +69,12 @@ class Surrogate:
     scored: int
     fitted: int
 
-    @property
-    def codes(self) -> Codes:
-        """Of the points with a score."""
-        return self.components[0].posterior.observations.codes
+    def worth(self) -> Floats:
+        """What each point with a score is worth, in the score's unit; (n,), in the order of `indices`."""
+        total = np.zeros(len(self.indices))
+        for component in self.components:
+            total += component.weight * component.warp.scores(component.posterior.worth(OWN))
+        return total
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
         """Mean and std of the score of one new training that succeeds, noise included, in the score's unit; each (m,).

@@ -142,6 +142,19 @@ def test_believing_keeps_every_mean_and_equals_conditioning_on_it():
     assert before.believing(pending[:0]) is before
 
 
+def test_the_worth_of_a_point_is_its_mean_if_a_share_of_the_noise_is_its_own():
+    """Against the process with that share in the kernel; with none of it, the posterior mean, with all, the score itself."""
+    kernel = make_kernel(make_encoding(FLAT))
+    theta, observed = hyperparameters(kernel, 4), exact(observations(FLAT, 15, 4))
+    posterior = make_posterior(kernel, theta, observed)
+    signal, noise = kernel.covariance(theta, observed.codes), posterior.noise * np.eye(15)
+    for own in (0.0, 0.3, 1.0):
+        direct = (signal + own * noise) @ np.linalg.solve(signal + noise, observed.values)
+        np.testing.assert_allclose(posterior.worth(own), direct, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(posterior.worth(0.0), posterior.mean(observed.codes), rtol=0, atol=1e-10)
+    assert not np.allclose(posterior.worth(0.3), posterior.worth(0.0), atol=1e-3)
+
+
 def test_leave_one_out_equals_leaving_one_out():
     kernel = make_kernel(make_encoding(FLAT))
     theta, observed = hyperparameters(kernel, 2), observations(FLAT, 10, 2)
