@@ -52,8 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fusion",
         choices=ensemble_options.FUSIONS,
-        default="mean",
-        help="how the networks' images become one (default: mean)",
+        default="robust",
+        help="how the networks' images become one (default: robust, the mean but where one network stands alone)",
     )
     parser.add_argument(
         "--uncertainty",
