@@ -21,6 +21,7 @@ Image = NDArray[np.floating]  # (rows, w, 3)
 
 WINDOW = 9  # HR px, odd: single pixels of good members differ by chance as much as those of a bad one (docs/fusion.md)
 OUTLYING = 4.0  # times the usual distance between members: from there on trust falls
+SLAB = 1 << 17  # px fused at a time, ours
 FLOOR = 1 / 255  # of the usual distance: members closer than one 8-bit level agree
 
 
@@ -83,11 +84,20 @@ def fused_bands(bands: Iterable[Stack], fusion: Fusion) -> Iterator[Image]:
         held = band if held is None else np.concatenate([held, band], axis=1)
         ready = held.shape[1] - fusion.margin
         if ready > above:
-            yield fusion(held)[above:ready]
+            yield from _slabs(held, above, ready, fusion)
             keep = max(0, ready - fusion.margin)
             held, above = held[:, keep:], ready - keep
     if held is not None and held.shape[1] > above:
-        yield fusion(held)[above:]
+        yield from _slabs(held, above, held.shape[1], fusion)
+
+
+def _slabs(stack: Stack, top: int, bottom: int, fusion: Fusion) -> Iterator[Image]:
+    """Rows top to bottom, some at a time with their margins: the robust mean takes 250 bytes a pixel while it works."""
+    rows = max(1, SLAB // stack.shape[2])
+    for first in range(top, bottom, rows):
+        last = min(first + rows, bottom)
+        start = max(0, first - fusion.margin)
+        yield fusion(stack[:, start : last + fusion.margin])[first - start : last - start]
 
 
 def disagreement(stack: Stack, shares: Sequence[float]) -> NDArray[np.float32]:

@@ -100,6 +100,14 @@ def test_bands_give_the_bits_of_the_whole(cuts, kind):
     assert np.array_equal(np.concatenate(rows), fusion(stack))
 
 
+def test_slabs_give_the_bits_of_the_whole(monkeypatch):
+    stack, robust = with_failure(members(3)), make_fusion("robust", [1, 2, 3])
+    monkeypatch.setattr("train_torch.ensemble.fusion.SLAB", 5 * stack.shape[2])
+    rows = list(fused_bands(iter([stack]), robust))
+    assert [len(part) for part in rows] == [5] * 7 + [1] + [4]
+    assert np.array_equal(np.concatenate(rows), robust(stack))
+
+
 def test_bands_fused_without_their_margins_show():
     stack, fusion = with_failure(members(3)), make_fusion("robust", [1, 1, 1])
     bands = np.split(stack, [16, 20, 24], axis=1)
