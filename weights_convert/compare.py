@@ -56,7 +56,7 @@ class Comparison:
         against: what it is held against.
         recipe: of a training to compare too; None: none.
         passes: whether the network itself is compared.
-        control: whether the subject's training is also held against itself on two threads.
+        control: whether the subject also runs on two threads without oneDNN, where noise counts (float32, trainings).
     """
 
     case: Case
@@ -206,10 +206,9 @@ def _plan(plan: _Plan, question: Comparison) -> _Asked:
     own = base.model_copy(update={"network": subject.network, "training": subject.training})
     lone = {"values": files.outputs if question.passes and is_ours else None}
     dump = plan.dump(subject.kind, own.model_copy(update=lone))
-    in_float32 = question.passes and question.case.dtype == "float32"
-    again = own.model_copy(update={"chained": in_float32, "recipe": recipe if question.control else None})
+    again = own.model_copy(update={"chained": question.passes and question.case.dtype == "float32"})
     control = None
-    if is_ours and (again.chained or again.recipe is not None):
+    if is_ours and question.control and (again.chained or recipe is not None):
         control = plan.dump(subject.kind, again, threads=CONTROL_THREADS, onednn=False)
     target: tuple[Path, ...] = (files.outputs, files.gradients)
     if question.against != "reference":
@@ -261,6 +260,6 @@ def _judge_training(
     return replace(
         answer,
         curves=found,
-        control=curves(control, dump) if control is not None and question.control else None,
+        control=None if control is None else curves(control, dump),
         steps=tuple(faults or apart),
     )

@@ -19,7 +19,8 @@ import numpy as np
 from shared.graph import INPUT, Graph, LeakyRelu, Relu
 from weights_convert.case import DType
 from weights_convert.dump import Arrays, Row
-from weights_convert.limits import EPS, FLOAT64_GATE, largest, scaled_error
+from weights_convert.limits import EPS, FLOAT64_GATE, largest, scaled_error, weight_sum
+from weights_convert.lone import weight_names
 
 Column = Literal["held", "output", "gradient", "weights", "lone output", "lone inputs", "lone weights"]
 COLUMNS: tuple[Column, ...] = ("held", "output", "gradient", "weights", "lone output", "lone inputs", "lone weights")
@@ -100,7 +101,10 @@ def compare_dumps(
     if f"output/{INPUT}" in dump:
         found += [_chained(dump, target, "output", name, limits["output"][name]) for name in nodes]
         found += [_chained(dump, target, "gradient", name, limits["gradient"][name]) for name in reversed(nodes)]
-        found += [_weight(dump, target, name, limits["weight"][name]) for name in graph.weight_shapes()]
+        sizes = {} if noise is None else _natural_sizes(graph, target)
+        found += [
+            _weight(dump, target, name, limits["weight"][name], sizes.get(name, 0.0)) for name in graph.weight_shapes()
+        ]
     else:
         found += _outputs_alone(graph, dump, target, limits["output"])
     return [*found, *(_lone(row) for row in dump.rows())]
@@ -166,8 +170,8 @@ def _chained(
     return Measurement(node=name, column=column, error=error, limit=limit)
 
 
-def _weight(dump: Arrays, target: Arrays, name: str, limit: float) -> Measurement:
-    error = _difference(dump, f"weight/{name}", target[f"weight/{name}"])
+def _weight(dump: Arrays, target: Arrays, name: str, limit: float, size: float) -> Measurement:
+    error = _difference(dump, f"weight/{name}", target[f"weight/{name}"], size)
     return Measurement(node=name.rpartition(".")[0], column="weights", array=name, error=error, limit=limit)
 
 
@@ -179,8 +183,18 @@ def _lone(row: Row) -> Measurement:
     return Measurement(node=row.node, column=column, array=array, error=row.error, limit=row.limit)
 
 
-def _difference(dump: Arrays, key: str, reference: np.ndarray) -> float:
-    return scaled_error(dump[key], reference) if key in dump else float("inf")
+def _difference(dump: Arrays, key: str, reference: np.ndarray, size: float = 0.0) -> float:
+    return scaled_error(dump[key], reference, size) if key in dump else float("inf")
+
+
+def _natural_sizes(graph: Graph, target: Arrays) -> dict[str, float]:
+    """Weight -> what the sum over pixels that is its gradient is made of: where it cancels, float32 has no digits left."""
+    sizes: dict[str, float] = {}
+    for conv in graph.convs():
+        x, seen = target[f"output/{conv.inputs[0]}"], target[f"gradient/{conv.name}"]
+        for name in weight_names(conv):
+            sizes[name] = sizes.get(name, 0.0) + weight_sum(name, x, seen)[1]
+    return sizes
 
 
 def _owners(graph: Graph) -> dict[str, str]:

@@ -74,5 +74,6 @@ def worker_environment(environment: Mapping[str, str], threads: int) -> dict[str
     count = str(threads)
     path = os.pathsep.join(part for part in (str(ROOT), environment.get("PYTHONPATH", "")) if part)
     counts = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
+    counts["OMP_WAIT_POLICY"] = "PASSIVE"  # on a busy machine threads that spin for each other take ten times as long
     # Large arrays go back to the system when they are done with: the heap would keep them
     return kept | counts | {"MKL_DEBUG_CPU_TYPE": "5", "MALLOC_MMAP_THRESHOLD_": str(2**20), "PYTHONPATH": path}

@@ -34,7 +34,7 @@ def questions(dtype: str, names: list[str]) -> list[tuple[str, Comparison]]:
             subject = Subject(kind=kind, training=path) if is_training else Subject(kind=kind, network=path)
             recipe = RECIPE if is_training else None
             case, passes = cases[fault.net], not is_training
-            asked.append((name, Comparison(case=case, subject=subject, recipe=recipe, passes=passes, control=False)))
+            asked.append((name, Comparison(case=case, subject=subject, recipe=recipe, passes=passes, control=passes)))
     return asked
 
 
