@@ -29,7 +29,7 @@ class Plan:
         transforms: flips and turns whose results are averaged.
         window: how patches are blended: "centre" by the distance to the centre, "ramp" over the overlap alone.
         precision: of the layers before the last; "bfloat16" pays on hardware that has it.
-        batch: images in one run of a network; None: 1 on a CPU, where more do not pay, else what fits in the memory.
+        batch: images in one run of a network; None: up to 4 small ones on a CPU, up to 16 on a GPU, if memory allows.
         memory: bytes that the process may hold at its peak; None: no limit.
     """
 
