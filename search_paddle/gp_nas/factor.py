@@ -13,7 +13,7 @@ from search_paddle.gp_nas.encoding import Floats
 from shared.errors import NonFiniteError
 
 JITTERS = (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-SMALLEST_PIVOT = 1e-10  # squared: below it a row is more rounding than number
+SMALLEST_PIVOT = 1e-10  # squared, of the diagonal: below it a row is more rounding than number
 
 
 class Factor:
@@ -58,13 +58,10 @@ class Factor:
             cross: the row without its last number, (n,).
             variance: that number, on the diagonal.
 
-        Raises:
-            NonFiniteError: the larger matrix is not positive definite to rounding; its diagonal has to be raised (`factorise`).
+        Where rounding made the larger matrix indefinite, that number is raised, by 1e-10 of itself.
         """
         row = self.whiten(cross)
-        pivot = variance - float(row @ row)
-        if not pivot > SMALLEST_PIVOT * variance:
-            raise NonFiniteError(f"row {self.count} of a Cholesky factor: got the squared pivot {pivot}, expected > 0")
+        pivot = max(variance - float(row @ row), SMALLEST_PIVOT * variance)
         return Factor(np.concatenate([self.packed, row, [np.sqrt(pivot)]]), self.count + 1)
 
     def inverse(self) -> Floats:

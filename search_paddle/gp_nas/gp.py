@@ -285,9 +285,6 @@ class Posterior:
         Args:
             new: points not among the observed ones.
             values: z of all observations, old and new, (n + m,): warped anew. None: the old ones stay.
-
-        Raises:
-            NonFiniteError: the larger covariance is singular to rounding; see `make_posterior`.
         """
         kernel, theta, factor = self.kernel, self.theta, self.factor
         points, noise = self.points, new.noise(theta)

@@ -29,8 +29,9 @@ class GPNAS:
     The first proposals follow mutual-information design (design.py), all others the expected improvement under a Gaussian process
     with GP-NAS's linear trend (surrogate.py). Nothing is proposed twice, and nothing that `feasible` refuses.
 
-    A proposal is a function of the seed, of what was told, and of what is pending (asked, not yet told). A new sampler that is
-    told the same trainings, in any order, and is asked for the pending ones again, goes on with the same proposals.
+    A proposal is a function of the seed, of what was told, in that order, and of what is pending (asked, not yet told). A new
+    sampler that is told the same trainings, in any portions, and is asked for the pending ones again, goes on with the same
+    proposals. Up to 16 scores the order does not matter either; later it says to which of them hyperparameters were fitted.
 
     Args:
         space: what to search.

@@ -38,10 +38,13 @@ def test_a_row_is_appended():
     assert first.full.tolist() == [[2.0]]
 
 
-def test_a_row_that_makes_the_matrix_singular_is_refused():
+def test_a_row_that_makes_the_matrix_singular_is_appended_too():
+    """As happens for a point like an old one where the noise is at its floor: a search must not end by that."""
     matrix = positive(5)
-    with pytest.raises(NonFiniteError, match="pivot"):
-        make_factor(matrix).appended(matrix[0], matrix[0, 0])
+    grown = make_factor(matrix).appended(matrix[0], matrix[0, 0])
+    rows = [0, 1, 2, 3, 4, 0]
+    np.testing.assert_allclose(grown.full @ grown.full.T, matrix[np.ix_(rows, rows)], rtol=0, atol=1e-8)
+    assert np.isfinite(grown.solve(np.ones(6))).all()
 
 
 def test_a_singular_matrix_is_factorised_and_a_hopeless_one_refused():

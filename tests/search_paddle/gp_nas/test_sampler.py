@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -174,11 +173,20 @@ def test_another_number_of_threads_gives_the_same_proposals():
     assert outputs[0][4] == pytest.approx(outputs[1][4], rel=1e-9)
 
 
-def test_a_proposal_after_100_trainings_takes_a_third_of_a_second():
-    space = SearchSpace.from_choices({name: list(range(8)) for name in "abcde"})  # 32,768 points
-    sampler, rng = GPNAS(space, seed=0), np.random.default_rng(0)
-    points = [space.point(int(index)) for index in rng.permutation(space.size)[:100]]
-    sampler.tell(points, [-sum((value - 3.3) ** 2 for value in point.values()) for point in points])
-    start = time.process_time()
-    sampler.ask(1)
-    assert time.process_time() - start < 1.0  # measured 0.2; the machine may be slower
+def test_a_rebuilt_sampler_goes_on_alike_after_many_trainings():
+    """Told in the same order in other portions, past the first fits that are skipped, with a failure and a pending batch."""
+    rng = np.random.default_rng(0)
+    points = [SPACE.point(int(index)) for index in rng.permutation(SPACE.size)[:33]]
+    scores = [
+        float("nan") if place == 7 else score(point) + 0.1 * rng.standard_normal() for place, point in enumerate(points)
+    ]
+    gradual, at_once = GPNAS(SPACE, seed=4), GPNAS(SPACE, seed=4)
+    for place in range(24, 34):
+        told = slice(0, 24) if place == 24 else slice(place - 1, place)
+        gradual.tell(points[told], scores[told])
+        if place % 3 == 0:
+            gradual.predict(points[:2])
+    at_once.tell(points, scores)
+    assert gradual.ask(3) == at_once.ask(3)
+    assert np.array_equal(gradual.predict(points), at_once.predict(points))
+    assert gradual.recommend() == at_once.recommend()
