@@ -13,8 +13,8 @@ import pytest
 from shared.archive import Archive
 from shared.cli.main import main
 from shared.data.images import quantise, read_image, to_float
-from shared.data.stream import write_image
 from shared.data.source import open_pairs
+from shared.data.stream import write_image
 from shared.errors import UsageError
 from shared.families import build_graph
 from shared.initialization import random_weights
