@@ -99,7 +99,9 @@ def test_it_ends_with_suite_page_and_table(finished):
     names = [row["name"] for row in value["rows"]]
     assert names[0] == "bicubic"
     assert names[-1] == "ensemble, all three levels"
-    assert len(names) == 1 + 2 * 3 + 1
+    members = json.loads((out / "suite.json").read_text())["members"]
+    assert 1 <= len(members) <= 3  # as many as the proxies' errors say will help
+    assert len(names) == 1 + 2 * len(members) + 1
     assert "$ gpnas-sr search" in stderr
 
 
