@@ -11,6 +11,7 @@ figures are kept in --work, so the command goes on where it stopped. Writes qual
 import argparse
 import json
 import platform
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -162,7 +163,7 @@ def main() -> None:
     everything = [row for rows in measured.values() for row in rows]
     sets = measured | {"all sets": everything}
     value = {
-        "command": "OMP_NUM_THREADS=1 python benchmarks/inference/quality.py DATA runs/real_pairs",
+        "command": f"OMP_NUM_THREADS=1 python benchmarks/inference/quality.py DATA runs/real_pairs --sets {shlex.join(args.sets)}",
         "versions": f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
         "sizes": {
             name: "LR " + ", ".join(sorted({f"{row['width']}x{row['height']} px" for row in rows}))
