@@ -163,7 +163,8 @@ def main() -> None:
     everything = [row for rows in measured.values() for row in rows]
     sets = measured | {"all sets": everything}
     value = {
-        "command": f"OMP_NUM_THREADS=1 python benchmarks/inference/quality.py DATA runs/real_pairs --sets {shlex.join(args.sets)}",
+        "command": "OMP_NUM_THREADS=1 python benchmarks/inference/quality.py DATA runs/real_pairs "
+        f"--sets {shlex.join(args.sets)}",
         "versions": f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
         "sizes": {
             name: "LR " + ", ".join(sorted({f"{row['width']}x{row['height']} px" for row in rows}))
