@@ -7,8 +7,8 @@ errors on the windows of the validation pairs, of the short trainings or of the 
 trainings (another seed than the short ones) on the held-out pairs: mean over pairs of the PSNR of the mean of the members, and
 beside it the PSNR of the mean squared error of all pairs together, which the hard pairs decide. Both by the windows alone, and
 with correlations from the windows and levels from the whole crops (so a single network has its PSNR there, as in the search's own
-criterion). Shares: the rule's own (the other rules have none: equal), or, for all rules alike, fitted anew to the long trainings'
-errors on the validation windows, as a suite is after its training. Signed-rank tests: over seeds (sub-tables of one table, judged
+criterion). Shares: equal, or fitted to the long trainings' errors on the validation windows, as a suite's may be after its
+training. Signed-rank tests: over seeds (sub-tables of one table, judged
 by the same pairs), and over the held-out pairs (differences averaged over seeds). Also the rank correlation of budgets. Writes
 suite_selection.json and suite_selection.md here.
 """
@@ -67,13 +67,18 @@ def measure(table: SrTable) -> Measured:
     values = held_out[0].size // test_pairs
     test = error_products(held_out, test_pairs) / (values * LEVELS**2)
     psnr = np.array([list(row["runs"]["long"]["test_psnr_rgb"].values()) for row in table.rows])
-    ratio = 10 ** (-psnr.T / 20) / np.sqrt(np.diagonal(test, axis1=1, axis2=2))
     return Measured(
         candidates=candidates,
         validation={run: error_products(table.residuals[run, "validation"], pairs) for run in ("short", "long")},
         test=test,
-        crops=test * ratio[:, :, None] * ratio[:, None, :],
+        crops=at_levels(test, psnr),
     )
+
+
+def at_levels(products: Floats, psnr: Floats) -> Floats:
+    """Products (p, n, n) scaled so that single networks have this PSNR, (n, p), dB."""
+    ratio = 10 ** (-psnr.T / 20) / np.sqrt(np.diagonal(products, axis1=1, axis2=2))
+    return products * ratio[:, :, None] * ratio[:, None, :]
 
 
 def psnr_by_pair(errors: Floats, members: list[int], shares: Floats) -> Floats:
@@ -89,34 +94,31 @@ def covariance(measured: Measured, run: str, rows: list[int]) -> Floats:
     return error_covariance(correlate(products).values, scores)
 
 
-def choose(measured: Measured, run: str, rows: list[int]) -> dict[str, tuple[list[int], Floats]]:
-    """Rule -> members and shares."""
+def choose(measured: Measured, run: str, rows: list[int]) -> dict[str, list[int]]:
+    """Rule -> members."""
     candidates = [measured.candidates[run][row] for row in rows]
     places = {candidate.id: row for candidate, row in zip(candidates, rows, strict=True)}
-    found = select_complementary(candidates, covariance(measured, run, rows), size=SIZE)
-    families = select_suite(candidates, size=SIZE)
-    top = sorted(candidates, key=lambda candidate: -candidate.score)[:SIZE]
-    equal = np.full(SIZE, 1 / SIZE)
-    return {
-        "covariance": ([places[one.id] for one in found.members], np.array(found.shares)),
-        "top 3": ([places[one.id] for one in top], equal),
-        "each family": ([places[one.id] for one in families.members], equal),
+    chosen = {
+        "covariance": select_complementary(candidates, covariance(measured, run, rows), size=SIZE).members,
+        "top 3": sorted(candidates, key=lambda candidate: -candidate.score)[:SIZE],
+        "each family": select_suite(candidates, size=SIZE).members,
     }
+    return {rule: [places[one.id] for one in members] for rule, members in chosen.items()}
 
 
 def judge(measured: Measured, run: str, searched: int, seeds: int) -> dict[str, dict[str, Floats]]:
-    """Held-out PSNR (seeds, pairs) of each rule: judged by windows or crops, with its own shares or with fitted ones."""
+    """Held-out PSNR (seeds, pairs) of each rule: judged by windows or crops, with equal shares or with fitted ones."""
     parts = {"windows": measured.test, "whole crops": measured.crops}
     values: dict[str, dict[str, list[Floats]]] = {
-        f"{judged}, {shares} shares": {rule: [] for rule in RULES} for judged in parts for shares in ("own", "fitted")
+        f"{judged}, {shares} shares": {rule: [] for rule in RULES} for judged in parts for shares in ("equal", "fitted")
     }
     for seed in range(seeds):
         rows = np.random.default_rng(seed).permutation(len(measured.candidates[run]))[:searched].tolist()
-        for rule, (members, shares) in choose(measured, run, rows).items():
-            anew = least_error_shares(covariance(measured, "long", members))
+        for rule, members in choose(measured, run, rows).items():
+            equal, fitted = np.full(SIZE, 1 / SIZE), least_error_shares(covariance(measured, "long", members))
             for judged, errors in parts.items():
-                values[f"{judged}, own shares"][rule].append(psnr_by_pair(errors, members, shares))
-                values[f"{judged}, fitted shares"][rule].append(psnr_by_pair(errors, members, anew))
+                values[f"{judged}, equal shares"][rule].append(psnr_by_pair(errors, members, equal))
+                values[f"{judged}, fitted shares"][rule].append(psnr_by_pair(errors, members, fitted))
     return {way: {rule: np.array(each) for rule, each in by_rule.items()} for way, by_rule in values.items()}
 
 
@@ -135,6 +137,7 @@ def compare(values: dict[str, Floats]) -> dict[str, Any]:
             "pooled p over seeds": paired(of_all),
             "gain": float(gain.mean()),
             "seeds better": float((by_seed > 0).mean()),
+            "seeds worse": float((by_seed < 0).mean()),
             "p over seeds": paired(by_seed),
             "pairs better": float((by_pair > 0).mean()),
             "p over pairs": paired(by_pair),
@@ -203,7 +206,8 @@ def _line(run: str, way: str, rule: str, part: dict[str, Any]) -> str:
     if rule == RULES[0]:
         return f"{start} | | | | {part['pooled'][rule]:.3f} |"
     over = part[f"over {rule}"]
-    better = f"{over['seeds better']:.0%} of seeds, {over['pairs better']:.0%} of pairs"
+    seeds = f"{over['seeds better']:.0%} of seeds (worse on {over['seeds worse']:.0%})"
+    better = f"{seeds}, {over['pairs better']:.0%} of pairs"
     together = f"{part['pooled'][rule]:.3f}, {over['pooled gain']:+.3f}, {over['pooled p over seeds']:.1e}"
     return f"{start} {over['gain']:+.3f} | {better} | {over['p over seeds']:.1e} | {over['p over pairs']:.1e} | {together} |"
 

@@ -1,14 +1,15 @@
-"""Which networks to train in full, and their shares in the mean: those whose ensemble is expected to err least. NumPy only.
+"""Which networks to train in full: those whose mean is expected to err least. NumPy only.
 
 Ensembles gain most from unlike architectures (Pan et al., AIM 2020, Table 1), and the best of a search are close to each other.
-So the suite follows from the error covariance E of the trials (errors.py): of all suites of at most `size` members within the
-limits of cost, and all shares w >= 0 with Σ w = 1, the one of least wᵀEw. Where no errors were kept it is the best of each
-family, then the best of the rest, with equal shares. The paper's suite has three members of two families.
+So the suite follows from the error covariance E of the trials (errors.py): of all suites within the limits of cost the one whose
+plain mean errs least, 1ᵀE1 / k² for k members. It has `size` members, fewer only if no other fits in. Proxies overstate how much
+networks differ once trained, and so what a smaller suite or unequal shares would gain (docs/suite.md). Where no errors were kept
+it is the best of each family, then the best of the rest. The paper's suite has three members of two families.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
 
 import numpy as np
@@ -16,12 +17,10 @@ from numpy.typing import NDArray
 
 from search_paddle.gp_nas.errors import Floats
 from shared.dimensions import nearest
-from shared.error_shares import least_error_shares
 from shared.errors import UsageError
 
 SIZE = 3  # members (paper)
 MOST_SUITES = 60_000  # tried one by one: 70 trials in threes; more: greedily, with exchanges
-RIDGE = 1e-9  # of E's mean diagonal: trials that err alike would make E singular
 GAIN = 1e-9  # relative; an exchange that gains less is none
 
 
@@ -47,14 +46,17 @@ class Selection:
     """A suite.
 
     Attributes:
-        members: largest share first, equal shares by score and id; empty where no candidate will do.
-        shares: of the members, > 0, their sum 1.
+        members: by score, then by id; empty where no candidate will do.
         score: mean PSNR to expect of the ensemble after trainings like the trials', dB; None: no errors were known.
     """
 
     members: tuple[Candidate, ...]
-    shares: tuple[float, ...]
     score: float | None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the members in the mean: equal, of sum 1."""
+        return (1 / max(1, len(self.members)),) * len(self.members)
 
 
 def select_suite(
@@ -68,7 +70,7 @@ def select_suite(
         size: members, where there are as many candidates; more families than that: the best families.
 
     Returns:
-        Equal shares. Empty if no candidate will do.
+        Empty if no candidate will do.
 
     Raises:
         UsageError: a limit on a figure that a candidate does not have.
@@ -82,7 +84,7 @@ def select_suite(
             members.append(one)
             left = {name: limit - one.cost[name] for name, limit in left.items()}
     members.sort(key=_rank)
-    return Selection(members=tuple(members), shares=(1 / max(1, len(members)),) * len(members), score=None)
+    return Selection(members=tuple(members), score=None)
 
 
 def select_complementary(
@@ -98,10 +100,10 @@ def select_complementary(
         candidates: n, none failed, ids unique.
         covariance: (n, n), their error covariance (`error_covariance`).
         limits: figure of cost -> the most that all members together may have.
-        size: members at most.
+        size: members, where there are as many candidates and the limits leave room.
 
     Returns:
-        Fewer than `size` members only where more would not help or not fit. Empty if no candidate will do.
+        Fewer than `size` members only where no other candidate fits in. Empty if no candidate will do.
 
     Raises:
         UsageError: a limit on a figure that a candidate does not have.
@@ -110,30 +112,21 @@ def select_complementary(
     places = {one.id: place for place, one in enumerate(candidates)}
     ranked = _usable(candidates, limits or {})
     if not ranked:
-        return Selection(members=(), shares=(), score=None)
+        return Selection(members=(), score=None)
     order = [places[one.id] for one in ranked]
-    matrix = covariance[np.ix_(order, order)]
     figures = np.array([[one.cost[name] for name in limits or {}] for one in ranked])
-    suites = _Suites(matrix=matrix, figures=figures, most=np.array(list((limits or {}).values()), dtype=np.float64))
-    chosen = list(suites.best(size))
-    shares = least_error_shares(matrix[np.ix_(chosen, chosen)])
-    error = float(shares @ matrix[np.ix_(chosen, chosen)] @ shares)
-    parts = sorted(
-        ((float(share), ranked[place]) for share, place in zip(shares, chosen, strict=True) if share > 0),
-        key=lambda part: (-round(part[0], 9), _rank(part[1])),
+    suites = _Suites(
+        matrix=covariance[np.ix_(order, order)],
+        figures=figures,
+        most=np.array(list((limits or {}).values()), dtype=np.float64),
+        size=min(size, len(ranked)),
     )
-    return Selection(
-        members=tuple(one for _, one in parts),
-        shares=tuple(share for share, _ in parts),
-        score=-10 * float(np.log10(error)),
-    )
+    error, chosen = suites.best()
+    return Selection(members=tuple(ranked[place] for place in chosen), score=-10 * float(np.log10(error)))
 
 
 def suite_scores(covariance: Floats, chosen: Sequence[int], *, size: int = SIZE) -> Floats:
-    """What each trial would bring to a suite: the PSNR to expect of it with the best `size - 1` others chosen, at equal shares.
-
-    Equal, not the best shares: with those, all trials that are no help would have the same value, and a model of it nothing to
-    learn from.
+    """What each trial would bring to a suite: the PSNR to expect of it with the best `size - 1` others chosen.
 
     Args:
         covariance: (n, n); NaN in the rows and columns of failed trials.
@@ -155,65 +148,73 @@ def _brought(covariance: Floats, trial: int, chosen: Sequence[int], size: int) -
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Suites:
-    """All suites of n candidates, which stand best first.
+    """All suites of n candidates that no other fits into; the candidates stand best first.
 
     Attributes:
         matrix: their error covariance (n, n).
         figures: (n, number of limits), costs.
         most: (number of limits,), what a suite may have of each.
+        size: members, at most n.
     """
 
     matrix: Floats
     figures: NDArray[np.float64]
     most: NDArray[np.float64]
+    size: int
 
-    def best(self, size: int) -> tuple[int, ...]:
-        """Members of the suite of least error: exact if there are few suites, else by exchanges from a greedy start."""
-        size = min(size, len(self.matrix))
-        if sum(comb(len(self.matrix), count) for count in range(1, size + 1)) <= MOST_SUITES:
-            return min((self._least(_subsets(len(self.matrix), count)) for count in range(1, size + 1)), key=_by_error)[
-                1
-            ]
-        return self._exchange(size)
+    def best(self) -> tuple[float, tuple[int, ...]]:
+        """Error and members of the suite that errs least: exact if there are few suites, else by exchanges."""
+        count = len(self.matrix)
+        sizes = range(1, self.size + 1)
+        if sum(comb(count, size) for size in sizes) > MOST_SUITES:
+            return self._exchanged()
+        each = (np.array(list(combinations(range(count), size)), dtype=np.intp) for size in sizes)
+        return min((self._least(suites[self._full(suites)]) for suites in each), key=lambda found: found[0])
 
-    def _exchange(self, size: int) -> tuple[int, ...]:
-        """From the best single: the best of all single additions, replacements and removals, until none gains."""
-        error, members = self._least(_subsets(len(self.matrix), 1))
+    def _exchanged(self) -> tuple[float, tuple[int, ...]]:
+        """From the best greedy suite: the best exchange of one member, the room left filled up, until none gains."""
+        error, members = self._best_filled([(place,) for place in range(len(self.matrix))])
         while True:
-            steps = [self._least(np.array(list(part))) for part in self._neighbours(members, size) if part]
-            found = min(steps, key=_by_error)
+            rests = [tuple(member for member in members if member != old) for old in members]
+            found = self._best_filled([(*rest, new) for rest in rests for new in self._fitting(rest)])
             if not found[0] < error * (1 - GAIN):
-                return members
+                return error, members
             error, members = found
 
-    def _neighbours(self, members: tuple[int, ...], size: int) -> Iterator[list[tuple[int, ...]]]:
-        """Suites one step away, those of one size together."""
-        others = [place for place in range(len(self.matrix)) if place not in members]
-        yield [tuple(sorted({*members, new})) for new in others if len(members) < size]
-        yield [tuple(sorted({*members, new} - {old})) for old in members for new in others]
-        yield [tuple(sorted({*members} - {old})) for old in members if len(members) > 1]
+    def _best_filled(self, starts: Iterable[tuple[int, ...]]) -> tuple[float, tuple[int, ...]]:
+        return min((self._least(np.array([self._filled(start)])) for start in starts), key=lambda found: found[0])
+
+    def _filled(self, members: Collection[int]) -> tuple[int, ...]:
+        """With the best others, one after another, while any fits in."""
+        chosen = list(members)
+        while len(chosen) < self.size and (fitting := self._fitting(chosen)):
+            chosen = list(self._least(np.array([[*chosen, new] for new in fitting]))[1])
+        return tuple(sorted(chosen))
+
+    def _fitting(self, members: Collection[int]) -> list[int]:
+        """The others that the limits leave room for, one at a time."""
+        fits = (self.figures[list(members)].sum(axis=0) + self.figures <= self.most).all(axis=1)
+        return [place for place in np.flatnonzero(fits).tolist() if place not in members]
+
+    def _full(self, suites: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(m,): which of suites (m, k) are within the limits and have `size` members or no room for another."""
+        costs = self.figures[suites].sum(axis=1)
+        full: NDArray[np.bool_] = (costs <= self.most).all(axis=1)
+        if suites.shape[1] < self.size:
+            for place, figures in enumerate(self.figures):
+                full &= ~(costs + figures <= self.most).all(axis=1) | (suites == place).any(axis=1)
+        return full
 
     def _least(self, suites: NDArray[np.intp]) -> tuple[float, tuple[int, ...]]:
-        """Least error and members of suites (m, k); infinite where none is within the limits with positive shares of all.
-
-        With E_S a suite's part of E the shares are E_S⁻¹1 / 1ᵀE_S⁻¹1, their error 1 / 1ᵀE_S⁻¹1. A suite in which one of them is
-        negative is beaten by a smaller one.
-        """
-        ridge = RIDGE * np.trace(self.matrix) / len(self.matrix)
-        parts = self.matrix[suites[:, :, None], suites[:, None, :]] + ridge * np.eye(suites.shape[1])
-        inverse = np.linalg.solve(parts, np.ones((*suites.shape, 1)))[:, :, 0]
-        fits = (self.figures[suites].sum(axis=1) <= self.most).all(axis=1)
-        errors = np.where(fits & (inverse >= 0).all(axis=1), 1 / inverse.sum(axis=1), np.inf)
-        place = int(np.argmin(errors))
-        return float(errors[place]), tuple(int(member) for member in suites[place])
-
-
-def _subsets(count: int, size: int) -> NDArray[np.intp]:
-    return np.array(list(combinations(range(count), size)), dtype=np.intp)
-
-
-def _by_error(found: tuple[float, tuple[int, ...]]) -> tuple[float, int]:
-    return found[0], len(found[1])
+        """Error and members of the best of suites (m, k), the first of equals; infinite if m is 0."""
+        if not len(suites):
+            return float("inf"), ()
+        size = suites.shape[1]
+        total = np.zeros(len(suites))
+        for i, j in product(range(size), repeat=2):
+            total += self.matrix[suites[:, i], suites[:, j]]
+        place = int(np.argmin(total))
+        return float(total[place]) / size**2, tuple(suites[place].tolist())
 
 
 def _usable(candidates: Iterable[Candidate], limits: Mapping[str, float]) -> list[Candidate]:
