@@ -44,7 +44,7 @@ def markdown(summary: Summary) -> str:
 
 def case_name(case: str) -> str:
     """Short: "macro noisy" for "nas_bench_macro noisy", "nats" for "nats_sss plain"."""
-    table, variant = case.split()
+    table, variant = case.split(maxsplit=1)
     return NAMES[table] + ("" if variant == "plain" else f" {variant}")
 
 

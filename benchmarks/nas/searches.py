@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.nas import methods, packages
 from benchmarks.nas.ledger import Ledger, source_id
 from benchmarks.nas.methods import Method
-from benchmarks.nas.problems import Problem, make_problem
+from benchmarks.nas.problems import NOISY, Problem, make_problem
 from benchmarks.nas.tables import Table
 from search_paddle import gp_nas
 
@@ -36,8 +36,9 @@ CASES = (
     ("channel_bench_resnet", "plain"),
     ("nas_bench_macro", "constrained"),
     ("nas_bench_macro", "noisy"),
+    ("nas_bench_macro", "noisy again"),
 )
-VARIANTS = ("plain", "constrained", "noisy")
+VARIANTS = ("plain", "constrained", *NOISY)
 SEEDS = 50
 DEAR = {
     "SMAC": 10,

@@ -21,7 +21,7 @@ from benchmarks.nas.paddleslim_original import PYTHON, Original
 from search_paddle.gp_nas import GPNAS
 from search_paddle.gp_nas.encoding import make_encoding
 from search_paddle.gp_nas.gp import Observations, make_posterior
-from search_paddle.gp_nas.surrogate import make_surrogate
+from search_paddle.gp_nas.surrogate import Training, make_surrogate
 from shared.space import SearchSpace
 
 TRAININGS = 500
@@ -79,7 +79,7 @@ def measure_process(python: Path) -> list[dict[str, Any]]:
     space = make_space(dimensions, choices)
     indices, codes, scores = random_trainings(space, choices, TRAININGS + 1 + CANDIDATES)
     encoding, new = make_encoding(space), slice(TRAININGS + 1, None)
-    known = list(zip(indices, scores.tolist(), strict=True))[:TRAININGS]
+    known = list(map(Training, indices, scores.tolist()))[:TRAININGS]
     learning = [seconds(lambda: make_surrogate(encoding, known)) for _ in range(2)]
     posterior = make_surrogate(encoding, known).components[0].posterior
     candidates = encoding.codes(indices[new])
@@ -100,11 +100,11 @@ def measure_process(python: Path) -> list[dict[str, Any]]:
 
 def measure_append(posterior: Any, codes: np.ndarray, candidates: np.ndarray) -> list[dict[str, Any]]:
     """One training more: the factor alone, and the whole posterior, against both made anew."""
-    one = Observations(codes=codes, values=np.ones(1), repeats=np.ones(1), extra=np.zeros(1))
+    one = Observations(codes=codes, values=np.ones(1), repeats=np.ones(1), short=np.zeros(1))
     joined = posterior.observations.joined(one)
     points = posterior.kernel.embed(posterior.theta, joined.codes)
     covariance = posterior.kernel.cross(posterior.theta, points, points)
-    covariance[np.diag_indices(len(covariance))] += joined.noise(posterior.theta)
+    covariance += joined.noise(posterior.kernel, posterior.theta)
     cross, variance = np.ascontiguousarray(covariance[-1, :-1]), float(covariance[-1, -1])
     factors: Pairs = []
     wholes: Pairs = []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import wilcoxon
 
-from benchmarks.nas.problems import make_problem
+from benchmarks.nas.problems import NOISY, make_problem
 from benchmarks.nas.searches import BUDGET, OURS, replay
 from benchmarks.nas.tables import Table
 
@@ -47,7 +47,7 @@ def summarise_searches(lines: Lines, tables: Mapping[str, Table], version: str) 
             facts = {**replay(problem, line), "cpu_s": line["cpu_s"]}
             cases[f"{line['table']} {line['variant']}"][line["method"]][line["seed"]] = facts
     return {
-        case: {name: _figures(methods, name, "recommended_" if case.endswith(" noisy") else "") for name in methods}
+        case: {name: _figures(methods, name, "recommended_" if case.endswith(NOISY) else "") for name in methods}
         for case, methods in cases.items()
     }
 

@@ -28,7 +28,8 @@ class Improvement:
 
     def __init__(self, components: Sequence[Component], success: Success) -> None:
         self._components, self._success = components, success
-        self._best = [float(np.max(component.posterior.observations.values)) for component in components]
+        observed = [component.posterior.observations for component in components]
+        self._best = [float(np.max(each.values[each.short == 0.0])) for each in observed]  # of the longest trainings
 
     def __call__(self, codes: Codes) -> Floats:
         """Of each point, (m,)."""

@@ -22,8 +22,9 @@ from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from search_paddle.gp_nas.encoding import Floats
-from search_paddle.gp_nas.gp import DECIMALS, Density, Observations, fit
+from search_paddle.gp_nas.gp import Observations
 from search_paddle.gp_nas.kernels import Kernel
+from search_paddle.gp_nas.likelihood import DECIMALS, Density, fit
 from search_paddle.gp_nas.priors import Priors, make_priors
 
 

@@ -1,46 +1,29 @@
-"""A Gaussian process on coded points: marginal likelihood with exact gradient, fit, posterior.
+"""A Gaussian process on coded points, given hyperparameters: what it says of other points. likelihood.py learns them.
 
     notation     shape    meaning
     X            (n, c)   codes of the observed points (encoding.py)
     z            (n,)     their scores, warped to mean 0 and variance 1 (warp.py)
     theta        (h,)     logarithms of the hyperparameters (kernels.py)
-    U, U'        (n, o)   bent positions of the ordinals and their slopes by the bend, embedded (kernels.py)
-    C            (n, n)   k(X, X), trend included, + noise on the diagonal: s2 / repeats + what is known beforehand
+    C            (n, n)   k(X, X), trend included, + s2 / repeats on the diagonal; with short trainings as in fidelity.py
     L            (n, n)   lower Cholesky factor of C (factor.py)
     alpha        (n,)     C^-1 z
-    W            (n, n)   alpha alpha' - C^-1: twice the derivative of the log likelihood by the entries of C
     k*           (m, n)   k(X*, X)
-    mean, var    (m,)     k* alpha;  k** - |L^-1 k*'|^2: of the latent score, without noise
+    mean, var    (m,)     k* alpha;  k** - |L^-1 k*'|^2: of the latent score after the most steps, without noise
 
-Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 2.1, equations 5.8, 5.9 and 5.12; GP-NAS
-(Li et al., CVPR 2020) for the trend, here integrated out: hierarchical.py gives its posterior.
+Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 2.1 and equation 5.12; GP-NAS (Li et al.,
+CVPR 2020) for the trend, here integrated out: hierarchical.py gives its posterior.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg.lapack import dpotrs
-from scipy.optimize import Bounds, minimize
+from numpy.typing import NDArray
 
 from search_paddle.gp_nas.encoding import Codes, Floats
-from search_paddle.gp_nas.factor import Factor, factorise, inverse, make_factor
-from search_paddle.gp_nas.kernels import (
-    BEND,
-    CONSTANT_VARIANCE,
-    MATERN,
-    NOISE,
-    TREND,
-    Embedded,
-    Kernel,
-    Term,
-    squared_distances,
-)
-from search_paddle.gp_nas.priors import Priors
+from search_paddle.gp_nas.factor import Factor, make_factor
+from search_paddle.gp_nas.fidelity import WAVER, coupling, reach, shared_luck
+from search_paddle.gp_nas.kernels import NOISE, Embedded, Kernel
 
-ITERATIONS = 60  # of L-BFGS; it usually ends after 12
-TOLERANCE = 1e-6  # of the log density, relative: less than a thousandth of a nat
-DECIMALS = 3  # theta is rounded, so that the last bits of another BLAS build cannot decide a proposal
 CHUNK = 512  # candidates at once: what is computed of them stays in the cache
 SMALLEST_VARIANCE = 1e-10
 
@@ -53,18 +36,22 @@ class Observations:
         codes: X.
         values: z.
         repeats: trainings behind each value: the learnt noise s2 is divided by it.
-        extra: variance known beforehand, added to the noise.
+        short: t of these trainings (fidelity.py); 0 without short ones.
     """
 
     codes: Codes
     values: Floats
     repeats: Floats
-    extra: Floats
+    short: Floats
 
-    def noise(self, theta: Floats) -> Floats:
-        """Noise variance of each value, (n,)."""
-        noise: Floats = np.exp(theta[NOISE]) / self.repeats + self.extra
-        return noise
+    def rows(self, places: slice | NDArray[np.bool_]) -> "Observations":
+        """Some of them."""
+        return Observations(
+            codes=self.codes[places],
+            values=self.values[places],
+            repeats=self.repeats[places],
+            short=self.short[places],
+        )
 
     def joined(self, other: "Observations") -> "Observations":
         """These and, after them, others."""
@@ -72,152 +59,18 @@ class Observations:
             codes=np.concatenate([self.codes, other.codes]),
             values=np.concatenate([self.values, other.values]),
             repeats=np.concatenate([self.repeats, other.repeats]),
-            extra=np.concatenate([self.extra, other.extra]),
+            short=np.concatenate([self.short, other.short]),
         )
 
-
-class Likelihood:
-    """log N(z | 0, C) and its gradient as a function of theta; what does not depend on theta is computed once."""
-
-    def __init__(self, kernel: Kernel, observations: Observations) -> None:
-        self._kernel, self._observations = kernel, observations
-        self._points = [_Points.of(term, observations.codes) for term in kernel.terms]
-
-    def __call__(self, theta: Floats) -> tuple[float, Floats]:
-        """Log marginal likelihood and its gradient by theta, (h,)."""
-        kernel, values = self._kernel, self._observations.values
-        parts = [
-            _part(term, points, theta, kernel.smoothness)
-            for term, points in zip(kernel.terms, self._points, strict=True)
-        ]
-        constant = np.full((len(values), 1), np.sqrt(CONSTANT_VARIANCE))
-        phi = np.concatenate([constant, *(part.phi for part in parts)], axis=1)
-        covariance = phi @ phi.T
-        for part in parts:
-            covariance += part.covariance
-        covariance[np.diag_indices(len(values))] += self._observations.noise(theta)
-        factor = factorise(covariance)
-        alpha = dpotrs(factor, values, lower=1)[0]
-        log_determinant = 2.0 * np.log(np.diag(factor)).sum()
-        value = -0.5 * (values @ alpha + log_determinant + len(values) * np.log(2.0 * np.pi))
-
-        weights = np.outer(alpha, alpha) - inverse(factor)
-        gradient = np.empty(kernel.size)
-        gradient[NOISE] = 0.5 * np.diag(weights) @ (np.exp(theta[NOISE]) / self._observations.repeats)
-        weighted = weights @ phi
-        gradient[TREND] = 0.5 * np.vdot(phi[:, 1:], weighted[:, 1:])
-        gradient[BEND], place = 0.0, 1
-        for term, part in zip(kernel.terms, parts, strict=True):
-            gradient[term.start] = 0.5 * np.vdot(weights, part.covariance)
-            lengths, bend = part.gradient(weights)
-            gradient[term.lengths] = term.by_dimension(lengths)
-            last = place + part.phi.shape[1] - len(term.codes)
-            gradient[BEND] += bend + np.vdot(part.phi_by_bend, weighted[:, last - len(term.ordinals) : last])
-            place += part.phi.shape[1]
-        return float(value), gradient
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Points:
-    """What a term needs to know of the observed points, whatever theta is: p, log p (0 at p = 0), indicators and the gate."""
-
-    places: Floats
-    logs: Floats
-    indicators: Floats
-    inside: Floats | None
-
-    @classmethod
-    def of(cls, term: Term, codes: Codes) -> "_Points":
-        places = term.places(codes)
-        return cls(
-            places=places,
-            logs=np.log(np.where(places > 0, places, 1.0)),
-            indicators=term.indicators(codes),
-            inside=None if term.family is None else term.inside(codes)[:, None],
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Part:
-    """A term at one theta: its features and their slopes by the bend; s G M and -2 s G dM/d(a^2); U and U'."""
-
-    phi: Floats
-    phi_by_bend: Floats
-    covariance: Floats
-    slope: Floats
-    x: Floats
-    x_by_bend: Floats
-
-    def gradient(self, weights: Floats) -> tuple[Floats, float]:
-        """0.5 tr(W dC) by log l, for each embedded coordinate, and by the bend.
-
-        With B = W * slope, symmetric: 0.5 sum_ab B_ab (x_a - x_b)^2 = x' (r * x) - x' B x, r the row sums of B.
-        """
-        products = weights * self.slope
-        laplacian = products.sum(axis=1)[:, None] * self.x - products @ self.x
-        bend = -float(np.vdot(laplacian[:, : self.x_by_bend.shape[1]], self.x_by_bend))
-        lengths: Floats = np.einsum("nq,nq->q", laplacian, self.x)
-        return lengths, bend
-
-
-def _part(term: Term, points: _Points, theta: Floats, smoothness: float) -> _Part:
-    power, spread, rates = np.exp(theta[BEND]), np.exp(0.5 * theta[TREND]), term.rates(theta, smoothness)
-    straight = points.places**power
-    by_bend = straight * points.logs * power  # of u = p^power; 0 at p = 0
-    x = np.concatenate([straight, points.indicators], axis=1) * rates
-    squares = squared_distances(x, x)
-    np.fill_diagonal(squares, 0.0)
-    value, slope = MATERN[smoothness](squares)
-    scale: float | Floats = float(np.exp(theta[term.start]))
-    phi = np.concatenate([straight - 0.5, points.indicators], axis=1) * spread
-    if points.inside is not None:
-        scale = scale * (points.inside @ points.inside.T)
-        phi = np.concatenate([np.full_like(points.inside, spread), phi], axis=1) * points.inside
-    return _Part(
-        phi=phi,
-        phi_by_bend=spread * by_bend * (1.0 if points.inside is None else points.inside),
-        covariance=scale * value,
-        slope=scale * slope,
-        x=x,
-        x_by_bend=by_bend * rates[: len(term.ordinals)],
-    )
-
-
-class Density:
-    """Log posterior density of theta, but for a constant: the likelihood's logarithm plus the prior's; with its gradient."""
-
-    def __init__(self, kernel: Kernel, priors: Priors, observations: Observations) -> None:
-        self._likelihood, self._priors = Likelihood(kernel, observations), priors
-
-    def __call__(self, theta: Floats) -> tuple[float, Floats]:
-        """The density and its gradient, (h,)."""
-        (value, slope), (prior, prior_slope) = self._likelihood(theta), self._priors.log_density(theta)
-        return value + prior, slope + prior_slope
-
-    def precision(self, theta: Floats, step: float = 1e-3) -> Floats:
-        """Minus the matrix of second derivatives, by differences of gradients; (h, h), symmetric."""
-        here = self(theta)[1]
-        rows: Floats = np.array([here - self(theta + step * axis)[1] for axis in np.eye(len(theta))]) / step
-        symmetric: Floats = 0.5 * (rows + rows.T)
-        return symmetric
-
-
-def fit(density: Density, priors: Priors, starts: Sequence[Floats]) -> Floats:
-    """The theta of largest posterior density that L-BFGS finds from the starts."""
-    box = Bounds(priors.low, priors.high)
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        value, slope = density(theta)
-        return -value, -slope
-
-    ends = [
-        minimize(
-            loss, start, jac=True, method="L-BFGS-B", bounds=box, options={"maxiter": ITERATIONS, "ftol": TOLERANCE}
-        )
-        for start in starts
-    ]
-    best = min(ends, key=lambda end: round(float(end.fun), 6))
-    return np.array([round(float(value), DECIMALS) for value in best.x])
+    def noise(self, kernel: Kernel, theta: Floats) -> Floats:
+        """Covariance of the noise, (n, n)."""
+        variance = float(np.exp(theta[NOISE]))
+        if not kernel.has_short:
+            return np.diag(variance / self.repeats)
+        trained = (self.codes, self.repeats)
+        noise: Floats = variance * shared_luck(trained, trained) * coupling(theta, self.short, self.short)
+        noise[np.diag_indices(len(noise))] += np.exp(theta[WAVER]) * self.short / self.repeats
+        return noise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -262,15 +115,18 @@ class Posterior:
         return [self.kernel.embed(self.theta, codes[start : start + CHUNK]) for start in range(0, len(codes), CHUNK)]
 
     def _cross(self, points: Embedded) -> Floats:
-        return self.kernel.cross(self.theta, points, self.points)
+        cross = self.kernel.cross(self.theta, points, self.points)
+        if self.kernel.has_short:
+            cross *= reach(self.theta, self.observations.short)
+        return cross
 
     def worth(self, own: float) -> Floats:
         """Mean of what each observed point would score if it were trained often, (n,): z - (1 - own) N C^-1 z.
 
         N is the noise's covariance, of which the share `own` stays with the point in every training and the rest does not.
         """
-        noise = self.observations.noise(self.theta)
-        worth: Floats = self.observations.values - (1.0 - own) * noise * self.alpha
+        noise = self.observations.noise(self.kernel, self.theta)
+        worth: Floats = self.observations.values - (1.0 - own) * (noise @ self.alpha)
         return worth
 
     def log_likelihood(self) -> float:
@@ -283,19 +139,18 @@ class Posterior:
         """The posterior with more observations: O(n^2) each instead of the O(n^3) of a new factor; equal to it to rounding.
 
         Args:
-            new: points not among the observed ones.
+            new: none of a point and as short as an observed one.
             values: z of all observations, old and new, (n + m,): warped anew. None: the old ones stay.
         """
         kernel, theta, factor = self.kernel, self.theta, self.factor
-        points, noise = self.points, new.noise(theta)
-        for row in range(len(new.values)):
-            point = kernel.embed(theta, new.codes[row : row + 1])
-            cross = kernel.cross(theta, point, points)[0]
-            factor = factor.appended(cross, float(kernel.diagonal(theta, point)[0] + noise[row]))
+        points, joined = self.points, self.observations.joined(new)
+        for row in range(len(self.alpha), len(joined.values)):
+            point = kernel.embed(theta, joined.codes[row : row + 1])
             points = points.joined(point)
-        joined = self.observations.joined(new)
+            covariance = _covariance(kernel, theta, joined, (point, points), row)
+            factor = factor.appended(covariance[:-1], float(covariance[-1]))
         if values is not None:
-            joined = Observations(codes=joined.codes, values=values, repeats=joined.repeats, extra=joined.extra)
+            joined = replace(joined, values=values)
         return Posterior(
             kernel=kernel,
             theta=theta,
@@ -314,7 +169,7 @@ class Posterior:
             return self
         count = len(codes)
         return self.appended(
-            Observations(codes=codes, values=self.mean(codes), repeats=np.ones(count), extra=np.zeros(count))
+            Observations(codes=codes, values=self.mean(codes), repeats=np.ones(count), short=np.zeros(count))
         )
 
     def leave_one_out(self) -> tuple[Floats, Floats]:
@@ -327,7 +182,11 @@ def make_posterior(kernel: Kernel, theta: Floats, observations: Observations) ->
     """Condition on observations; with none of them this is the prior."""
     points = kernel.embed(theta, observations.codes)
     covariance = kernel.cross(theta, points, points)
-    covariance[np.diag_indices(len(covariance))] += observations.noise(theta)
+    if kernel.has_short:
+        covariance *= coupling(theta, observations.short, observations.short)
+        covariance += observations.noise(kernel, theta)
+    else:
+        covariance[np.diag_indices(len(covariance))] += np.exp(theta[NOISE]) / observations.repeats
     factor = make_factor(covariance)
     return Posterior(
         kernel=kernel,
@@ -337,3 +196,21 @@ def make_posterior(kernel: Kernel, theta: Floats, observations: Observations) ->
         factor=factor,
         alpha=factor.solve(observations.values),
     )
+
+
+def _covariance(
+    kernel: Kernel, theta: Floats, observations: Observations, points: tuple[Embedded, Embedded], row: int
+) -> Floats:
+    """A row of C up to its diagonal, (row + 1,); points: that of the row, and all up to it."""
+    upto = slice(0, row + 1)
+    covariance: Floats = kernel.cross(theta, *points)[0]
+    covariance[-1] = kernel.diagonal(theta, points[0])[0]
+    if not kernel.has_short:
+        covariance[-1] += np.exp(theta[NOISE]) / observations.repeats[row]
+        return covariance
+    codes, repeats, short = observations.codes, observations.repeats, observations.short
+    luck = shared_luck((codes[row : row + 1], repeats[row : row + 1]), (codes[upto], repeats[upto]))[0]
+    covariance += np.exp(theta[NOISE]) * luck
+    covariance *= coupling(theta, short[row : row + 1], short[upto])[0]
+    covariance[-1] += np.exp(theta[WAVER]) * short[row] / repeats[row]
+    return covariance

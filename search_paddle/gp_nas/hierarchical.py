@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
 from search_paddle.gp_nas.encoding import Floats
+from search_paddle.gp_nas.fidelity import coupling, reach
 from search_paddle.gp_nas.gp import Posterior
 
 
@@ -83,8 +84,15 @@ def predict_given_weights(
 def trend_of(posterior: Posterior) -> Trend:
     """The posterior of w under a fitted process."""
     kernel, theta, points = posterior.kernel, posterior.theta, posterior.points
-    covariance = kernel.deviation(theta, points, points) + np.diag(posterior.observations.noise(theta))
-    prior = np.diag(kernel.trend_variances(theta))
-    phi, values = kernel.phi(theta, posterior.observations.codes), posterior.observations.values
+    observed, prior = posterior.observations, np.diag(kernel.trend_variances(theta))
+    phi, values = kernel.phi(theta, observed.codes), observed.values
+    covariance = kernel.deviation(theta, points, points)
+    if (
+        kernel.has_short
+    ):  # of a short training's score only the factor 1 + r t of f has these weights; the change has its own
+        covariance = (covariance + phi @ prior @ phi.T) * coupling(theta, observed.short, observed.short)
+        phi = phi * reach(theta, observed.short)[:, None]
+        covariance -= phi @ prior @ phi.T
+    covariance += observed.noise(kernel, theta)
     mean, spread = posterior_of_weights(phi, covariance, values, np.zeros(len(prior)), prior)
     return Trend(names=kernel.features, mean=mean, covariance=spread)

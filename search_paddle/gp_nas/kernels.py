@@ -17,7 +17,7 @@ Distances are Euclidean ones between embedded points: u sqrt(2 nu) / l for an or
 sqrt(nu) / l for a categorical. So they cost one matrix product, and no loop over dimensions.
 
 Hyperparameters are one vector of logarithms: log s2 (noise), log v (trend), bend, then for each term log s, log l of each
-dimension (ordinals first).
+dimension (ordinals first); at the end r and log q of fidelity.py, where short trainings stand beside long ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -145,11 +145,12 @@ class Kernel:
     smoothness: float
     terms: tuple[Term, ...]
     families: tuple[str, ...]
+    has_short: bool
 
     @property
     def size(self) -> int:
         """Number of hyperparameters."""
-        return FIRST + sum(1 + term.dimensions for term in self.terms)
+        return FIRST + sum(1 + term.dimensions for term in self.terms) + 3 * self.has_short
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -250,7 +251,7 @@ def correlation(a2: Floats, smoothness: float) -> Floats:
     return a
 
 
-def make_kernel(encoding: Encoding, smoothness: float = 2.5) -> Kernel:
+def make_kernel(encoding: Encoding, smoothness: float = 2.5, *, has_short: bool = False) -> Kernel:
     """The kernel of a space. Dimensions with a single choice take no part."""
     families = range(encoding.families)
     shared = [
@@ -267,7 +268,7 @@ def make_kernel(encoding: Encoding, smoothness: float = 2.5) -> Kernel:
         terms.append(_make_term(encoding, family, places, start))
         start += 1 + terms[-1].dimensions
     names = tuple(str(branch.name) for branch in encoding.space.branches)
-    return Kernel(smoothness=smoothness, terms=tuple(terms), families=names)
+    return Kernel(smoothness=smoothness, terms=tuple(terms), families=names, has_short=has_short)
 
 
 def _make_term(encoding: Encoding, family: int | None, places: Sequence[int], start: int) -> Term:

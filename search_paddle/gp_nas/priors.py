@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_paddle.gp_nas.encoding import Floats
+from search_paddle.gp_nas.fidelity import CHANGE, RATIO, WAVER
 from search_paddle.gp_nas.kernels import BEND, NOISE, TREND, Kernel
 
 LENGTH_LOCATION, LENGTH_SPREAD = math.sqrt(2.0) - 2.5, math.sqrt(3.0)  # + log(D) / 2
 NOISE_LOCATION, NOISE_FLOOR = -4.0, 1e-6  # of log s2 (BoTorch has -4, too), and of s2
 TREND_VARIANCE = 3.0  # of all slopes together; a slope on [-1/2, 1/2] of variance v gives scores of variance v / 12
 BEND_SPREAD = 0.5  # about 0, a straight axis
+RATIO_LOCATION, RATIO_SPREAD = -0.2, 0.5  # of r: 1 + r is a correlation, as spreads are made equal
+CHANGE_LOCATION = math.log(0.36)  # of log q: 1 - correlation^2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -53,4 +56,8 @@ def make_priors(kernel: Kernel) -> Priors:
     for term in kernel.terms:
         put(term.start, -math.log(len(kernel.terms)), 1.0, (-6.0, 4.0), 0.0)
         put(term.lengths, LENGTH_LOCATION + 0.5 * math.log(max(term.dimensions, 1)), LENGTH_SPREAD, (-3.0, 4.0), 1.0)
+    if kernel.has_short:
+        put(RATIO, RATIO_LOCATION, RATIO_SPREAD, (-2.0, 2.0), 0.0)
+        put(CHANGE, CHANGE_LOCATION, 1.5, (math.log(1e-4), math.log(1e2)), 0.0)
+        put(WAVER, NOISE_LOCATION, 1.5, (math.log(NOISE_FLOOR), 1.0), 0.0)
     return Priors(location=location, spread=spread, low=low, high=high, smooth=smooth)

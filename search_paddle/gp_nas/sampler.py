@@ -86,27 +86,40 @@ class GPNAS:
                 points.append(self._space.point(index))
         return points
 
-    def tell(self, points: Sequence[Mapping[str, Any]], scores: Iterable[float]) -> None:
+    def tell(
+        self,
+        points: Sequence[Mapping[str, Any]],
+        scores: Iterable[float],
+        steps: Iterable[int] | None = None,
+    ) -> None:
         """Add trainings. Points never asked are welcome; a point told again was trained again, and its scores are averaged.
+
+        Trainings may be of several lengths: short ones inform about long ones as far as they agree (fidelity.py). A training's
+        learning curve is its point told once for each validation, with the steps done by then. All that is proposed, predicted
+        and recommended is about the most steps told.
 
         Args:
             points: of the space.
             scores: one a point, the larger the better; NaN or infinity: that training failed.
+            steps: one a point, after how many steps it scored so, >= 1. None: as many as the longest.
 
         Raises:
             SpecError: not a point of the space.
-            UsageError: not as many scores as points, or a score that is no number. Nothing is added then.
+            UsageError: not as many scores or steps as points, a score that is no number, or steps that are none. Nothing is
+                added then.
         """
         values = [_score(score) for score in scores]
-        if len(values) != len(points):
-            raise UsageError(f"tell: got {len(points)} points and {len(values)} scores, expected one score a point")
+        lengths = [0] * len(points) if steps is None else [_steps(each) for each in steps]
+        for name, given in (("score", values), ("steps", lengths)):
+            if len(given) != len(points):
+                raise UsageError(f"tell: got {len(points)} points and {len(given)} {name}s, expected one a point")
         indices = [self._space.index(point) for point in points]
-        self._trainings += zip(indices, values, strict=True)
+        self._trainings += map(Training, indices, values, lengths)
         self._pending = [index for index in self._pending if index not in set(indices)]
         self._is_current, self._order = False, None
 
     def predict(self, points: Sequence[Mapping[str, Any]]) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the score that one training of each point would have, if it succeeds.
+        """Mean and standard deviation of the score that one training of each point would have, if it succeeds; of the most steps.
 
         With nothing told, the prior: mean 0, on the scale of a standardised score.
 
@@ -126,8 +139,8 @@ class GPNAS:
     def recommend(self) -> Point:
         """The trained point of largest posterior mean: noise can make a poor point's score the highest, but hardly its mean.
 
-        Of what the model calls noise, half is taken as the architecture's own (surrogate.py): it stays in every training. On
-        tables of trained networks it is more than that.
+        Only points trained for the most steps count. Of what the model calls noise, half is taken as the architecture's own
+        (surrogate.py): it stays in every training. On tables of trained networks it is more than that.
 
         Raises:
             UsageError: no training with a finite score was told.
@@ -149,24 +162,25 @@ class GPNAS:
         return self._fitted
 
     def _ranked(self) -> list[int]:
-        """Points with a finite score, by what they are worth, best first."""
+        """Points trained for the most steps, by what they are worth, best first."""
         if self._order is None:
             self._order = self._by_worth()
         return self._order
 
     def _by_worth(self) -> list[int]:
-        model = self._surrogate()
-        pairs = zip(np.round(-model.worth(), DECIMALS).tolist(), model.indices, strict=True)
-        return [index for _, index in sorted(pairs)]
+        return [
+            index
+            for _, index in sorted((round(-worth, DECIMALS), at) for at, worth in self._surrogate().worth().items())
+        ]
 
     def _propose(self) -> int | None:
         choice = Choice(
             encoding=self._encoding,
-            seen={*(index for index, _ in self._trainings), *self._pending},
+            seen={*(training.point for training in self._trainings), *self._pending},
             feasible=self._feasible,
             rng=np.random.default_rng([self._seed, len(self._trainings), len(self._pending)]),
         )
-        finite = any(np.isfinite(score) for _, score in self._trainings)
+        finite = any(np.isfinite(training.score) for training in self._trainings)
         size = min(max(len(self._kernel.features), DESIGN[0]), DESIGN[1])
         if not finite or len(choice.seen) < size:
             return self._design(choice)
@@ -223,3 +237,9 @@ def _score(score: Any) -> float:
         raise UsageError(
             f"tell: got the score {score!r}, expected a number; a failed training is float('nan')"
         ) from None
+
+
+def _steps(steps: Any) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(f"tell: got {steps!r} steps, expected an integer >= 1: how long that training was")
+    return steps

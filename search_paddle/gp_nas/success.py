@@ -45,7 +45,7 @@ def make_success(kernel: Kernel, priors: Priors, codes: Codes, failed: NDArray[n
     rate = (float(np.sum(~failed)) + 1.0) / (len(failed) + 2.0) if failed.any() else 1.0
     values = (np.where(failed, 0.0, 1.0) - rate) / _label_std(rate)
     ones = np.ones(len(failed))
-    observed = Observations(codes=codes, values=values, repeats=ones, extra=np.zeros(len(failed)))
+    observed = Observations(codes=codes, values=values, repeats=ones, short=np.zeros(len(failed)))
     return Success(rate=rate, posterior=make_posterior(kernel, theta, observed))
 
 

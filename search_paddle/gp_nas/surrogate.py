@@ -5,15 +5,17 @@ each new score adds a row to every factor. All follows from the trainings in the
 rebuilt from a journal has the same model to the last bit. Up to ALWAYS scores the order does not matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import logsumexp, ndtri
 
 from search_paddle.gp_nas import warp
 from search_paddle.gp_nas.averaging import Laplace, Mode, approximate, draw, find_mode, shares
 from search_paddle.gp_nas.encoding import Codes, Encoding, Floats
+from search_paddle.gp_nas.fidelity import Lengths, Row, aligned
 from search_paddle.gp_nas.gp import Observations, Posterior, make_posterior
 from search_paddle.gp_nas.kernels import SMOOTHNESS, Kernel, make_kernel
 from search_paddle.gp_nas.priors import make_priors
@@ -28,7 +30,19 @@ OWN = 0.5  # of the noise: the share that is the architecture's own, not the tra
 HOPELESS = 9.0  # nats: such a model would have a ten-thousandth of the best one's weight
 FITTED = 256  # scores that a fit uses at most, evenly spread over those told
 
-Training = tuple[int, float]  # number of a point, and its score; NaN or infinity: it failed
+
+class Training(NamedTuple):
+    """What was told of one training.
+
+    Attributes:
+        point: its number.
+        score: NaN or infinity: it failed.
+        steps: how long it was; 0: as long as the longest.
+    """
+
+    point: int
+    score: float
+    steps: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -58,26 +72,30 @@ class Surrogate:
     Attributes:
         components: the average, heaviest first; at least one.
         success: the model of which trainings fail.
-        indices: numbers of the points with a score: the rows of the processes' observations.
+        rows: the processes' observations: points with a score, and after how many steps.
+        lengths: of the trainings.
         scored: scores that it knows.
         fitted: the first so many of them gave the hyperparameters.
     """
 
     components: tuple[Component, ...]
     success: Success
-    indices: tuple[int, ...]
+    rows: tuple[Row, ...]
+    lengths: Lengths
     scored: int
     fitted: int
 
-    def worth(self) -> Floats:
-        """What each point with a score is worth, in the score's unit; (n,), in the order of `indices`."""
-        total = np.zeros(len(self.indices))
+    def worth(self) -> dict[int, float]:
+        """What each point trained for the most steps is worth, by its number, in the score's unit."""
+        points = [point for point, steps in self.rows if steps == self.lengths.longest]
+        total = np.zeros(len(points))
         for component in self.components:
-            total += component.weight * component.warp.scores(component.posterior.worth(OWN))
-        return total
+            longest = component.posterior.observations.short == 0.0
+            total += component.weight * component.warp.scores(component.posterior.worth(OWN)[longest])
+        return dict(zip(points, total.tolist(), strict=True))
 
     def predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Mean and std of the score of one new training that succeeds, noise included, in the score's unit; each (m,).
+        """Mean and std of the score of one new longest training that succeeds, noise included, in the score's unit; each (m,).
 
         The std is that of the normal distribution whose central 80 % are as wide, times WIDER: a predicted score is often skewed,
         since networks fail badly and excel by little, and the second moment would say more of rare failures than of uncertainty.
@@ -121,57 +139,80 @@ def make_surrogate(encoding: Encoding, trainings: Sequence[Training], before: Su
         trainings: in the order they were told. May be empty.
         before: the model of the first ones of them. It saves time and changes nothing.
     """
-    finite = [(index, score) for index, score in trainings if np.isfinite(score)]
-    fitted, scores = refit_at(len(finite)), _by_point(finite)
-    start = max(fitted, _after_last_repeat(finite))
+    finite = [training for training in trainings if np.isfinite(training.score)]
+    lengths = Lengths.of([training.steps for training in finite])
+    fitted = max(refit_at(len(finite)), _after_last_change(finite))
+    start, scores = max(fitted, _after_last_repeat(finite, lengths)), _by_row(finite, lengths)
     if before is None or before.fitted != fitted or before.scored < start:
-        base = _by_point(finite[:start])
-        indices = tuple(sorted(base))
-        components = _conditioned(
-            _fit(encoding, finite[:fitted]), encoding, [base[index] for index in indices], indices
-        )
+        base = _by_row(finite[:start], lengths)
+        rows = tuple(sorted(base))
+        shares = _fit(encoding, finite[:fitted], lengths)
+        components = _conditioned(shares, _observations(encoding, rows, base, lengths))
     else:
-        indices, components = before.indices, before.components
-    known = set(indices)
-    new = tuple(index for index in scores if index not in known)
+        rows, components = before.rows, before.components
+    known = set(rows)
+    new = tuple(row for row in scores if row not in known)
     if new:
-        indices = (*indices, *new)
-        means = np.array([np.mean(scores[index]) for index in indices])
-        components = tuple(_appended(component, encoding.codes(new), means) for component in components)
+        rows = (*rows, *new)
+        observed = _observations(encoding, rows, scores, lengths)
+        components = tuple(_appended(component, observed) for component in components)
     return Surrogate(
         components=components,
         success=_success(encoding, trainings),
-        indices=indices,
+        rows=rows,
+        lengths=lengths,
         scored=len(finite),
         fitted=fitted,
     )
 
 
-def _by_point(trainings: Sequence[Training]) -> dict[int, list[float]]:
-    scores: dict[int, list[float]] = {}
-    for index, score in trainings:
-        scores.setdefault(index, []).append(score)
-    return {index: sorted(each) for index, each in scores.items()}
+def _by_row(trainings: Sequence[Training], lengths: Lengths) -> dict[Row, list[float]]:
+    scores: dict[Row, list[float]] = {}
+    for point, score, steps in trainings:
+        scores.setdefault((point, steps or lengths.longest), []).append(score)
+    return {row: sorted(each) for row, each in scores.items()}
 
 
-def _after_last_repeat(trainings: Sequence[Training]) -> int:
-    """How many trainings there are up to the last one of a point trained before: a row is changed by it, not added."""
-    seen: set[int] = set()
+def _after_last_repeat(trainings: Sequence[Training], lengths: Lengths) -> int:
+    """How many trainings there are up to the last one like an earlier one: a row is changed by it, not added."""
+    seen: set[Row] = set()
     last = 0
-    for place, (index, _) in enumerate(trainings, start=1):
-        last = place if index in seen else last
-        seen.add(index)
+    for place, (point, _, steps) in enumerate(trainings, start=1):
+        row = (point, steps or lengths.longest)
+        last = place if row in seen else last
+        seen.add(row)
     return last
 
 
-def _observations(codes: Codes, scores: Sequence[Sequence[float]], values: Floats) -> Observations:
-    repeats = np.array([len(each) for each in scores], dtype=np.float64)
-    return Observations(codes=codes, values=values, repeats=repeats, extra=np.zeros(len(codes)))
+def _after_last_change(trainings: Sequence[Training]) -> int:
+    """How many trainings there are up to the first ones of the most and of the fewest steps: before, t was another."""
+    steps = [training.steps for training in trainings]
+    known = [each for each in steps if each]
+    return max(steps.index(max(known)), steps.index(min(known))) + 1 if known else 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Share:
-    """What a component is before it is conditioned: a warp's name, a kernel, hyperparameters and a weight."""
+def _observations(
+    encoding: Encoding, rows: Sequence[Row], scores: Mapping[Row, Sequence[float]], lengths: Lengths
+) -> Observations:
+    """Means of the scores of rows, on the level of the longest trainings; not warped."""
+    return Observations(
+        codes=encoding.codes([point for point, _ in rows]),
+        values=aligned(rows, np.array([np.mean(scores[row]) for row in rows], dtype=np.float64)),
+        repeats=np.array([len(scores[row]) for row in rows], dtype=np.float64),
+        short=lengths.short(rows),
+    )
+
+
+class _Model(NamedTuple):
+    """A warp's name, a process near its mode, and the evidence of both."""
+
+    warp: str
+    process: Laplace
+    evidence: float
+
+
+class _Share(NamedTuple):
+    """What a component is before it is conditioned."""
 
     warp: str
     kernel: Kernel
@@ -179,79 +220,93 @@ class _Share:
     weight: float
 
 
-def _fit(encoding: Encoding, trainings: Sequence[Training]) -> list[_Share]:
+def _fit(encoding: Encoding, trainings: Sequence[Training], lengths: Lengths) -> list[_Share]:
     """The average of the models of finite trainings, heaviest first."""
-    kernels = [make_kernel(encoding, smoothness) for smoothness in reversed(SMOOTHNESS)]
     if not trainings:
-        return [_Share(warp="identity", kernel=kernels[0], theta=make_priors(kernels[0]).location, weight=1.0)]
+        kernel = make_kernel(encoding, SMOOTHNESS[-1])
+        return [_Share("identity", kernel, make_priors(kernel).location, 1.0)]
     places = np.linspace(0, len(trainings) - 1, min(len(trainings), FITTED)).round().astype(int)
-    scores = _by_point([trainings[place] for place in places])
-    indices = sorted(scores)
-    codes, each = encoding.codes(indices), [scores[index] for index in indices]
-    models = _models(kernels, warp.candidates(np.array([np.mean(parts) for parts in each])), codes, each)
-    evidences = np.array([model.evidence + bonus for _, model, bonus in models])
+    scores = _by_row([trainings[place] for place in places], lengths)
+    observed = _observations(encoding, sorted(scores), scores, lengths)
+    models = _models(encoding, observed)
+    if lengths.differ:
+        models += _apart(encoding, observed)
+    evidences = np.array([model.evidence for model in models])
     size = min(max(100 * COMPONENTS // len(trainings), FEWEST), COMPONENTS)
     found = []
-    for (name, model, _), evidence, count in zip(models, evidences, shares([*evidences], size), strict=True):
+    for model, count in zip(models, shares(evidences.tolist(), size), strict=True):
         if count:
-            thetas, weights = draw(model, count)
-            weights = weights * np.exp(evidence - evidences.max())
-            found += [
-                _Share(warp=name, kernel=model.mode.kernel, theta=theta, weight=float(weight))
-                for theta, weight in zip(thetas, weights, strict=True)
-            ]
+            thetas, weights = draw(model.process, count)
+            weights = weights * np.exp(model.evidence - evidences.max())
+            kernel = model.process.mode.kernel
+            found += [_Share(model.warp, kernel, *each) for each in zip(thetas, weights.tolist(), strict=True)]
     total = sum(share.weight for share in found)
-    found = [replace(share, weight=share.weight / total) for share in found]
-    return sorted(found, key=lambda share: -share.weight)
+    return sorted((share._replace(weight=share.weight / total) for share in found), key=lambda share: -share.weight)
 
 
-def _models(
-    kernels: Sequence[Kernel], warps: Sequence[Warp], codes: Codes, scores: Sequence[Sequence[float]]
-) -> list[tuple[str, Laplace, float]]:
-    """The models worth a share: a warp's name, the model, and what the warp adds to the evidence.
+def _apart(encoding: Encoding, observed: Observations) -> list[_Model]:
+    """Models of the longest trainings alone: the short ones have their own, which only counts for the evidence.
+
+    So if the two have nothing in common, neither their values nor length-scales and noise, no harm is done by what is cheap.
+    """
+    long, rest = (observed.rows(places) for places in (observed.short == 0.0, observed.short > 0.0))
+    away = rest.short - rest.short.min()
+    others = _models(encoding, replace(rest, short=away / max(float(away.max()), 1e-300)))
+    bonus = float(logsumexp([model.evidence for model in others])) - float(np.log(len(SMOOTHNESS) * len(warp.MAPS)))
+    return [model._replace(evidence=model.evidence + bonus) for model in _models(encoding, long)]
+
+
+def _models(encoding: Encoding, observed: Observations) -> list[_Model]:
+    """The models worth a share; values: scores.
 
     A model HOPELESS nats below the best is not followed up: neither a warp to the other kernels, nor a mode to its curvature.
     """
+    has_short = bool(observed.short.any())
+    kernels = [make_kernel(encoding, smoothness, has_short=has_short) for smoothness in reversed(SMOOTHNESS)]
 
     def near_the_best(modes: list[tuple[Warp, Mode]]) -> list[tuple[Warp, Mode]]:
         heights = [mode.height + each.log_evidence for each, mode in modes]
         return [pair for pair, height in zip(modes, heights, strict=True) if height > max(heights) - HOPELESS]
 
     def mode_of(kernel: Kernel, each: Warp, near: Mode | None = None) -> tuple[Warp, Mode]:
-        return each, find_mode(kernel, _observations(codes, scores, each.values), near)
+        return each, find_mode(kernel, replace(observed, values=each.values), near)
 
-    modes = near_the_best([mode_of(kernels[0], each) for each in warps])
+    modes = near_the_best([mode_of(kernels[0], each) for each in warp.candidates(observed.values)])
     modes += [mode_of(kernel, each, mode) for kernel in kernels[1:] for each, mode in modes]
-    return [(each.name, approximate(mode), each.log_evidence) for each, mode in near_the_best(modes)]
+    found = [(each, approximate(mode)) for each, mode in near_the_best(modes)]
+    return [_Model(each.name, process, process.evidence + each.log_evidence) for each, process in found]
 
 
-def _conditioned(
-    found: Sequence[_Share], encoding: Encoding, scores: Sequence[Sequence[float]], indices: Sequence[int]
-) -> tuple[Component, ...]:
-    """Components given points and the scores of each."""
-    codes, means = encoding.codes(indices), np.array([np.mean(each) for each in scores])
-    warps = {name: warp.MAPS[name](means) for name in {share.warp for share in found}}
-    return tuple(
-        Component(
-            warp=warps[share.warp],
-            posterior=make_posterior(share.kernel, share.theta, _observations(codes, scores, warps[share.warp].values)),
-            weight=share.weight,
-        )
-        for share in found
-    )
+def _seen(kernel: Kernel, observed: Observations) -> Observations:
+    """What a component is conditioned on: one that knows no short trainings does not see them."""
+    return observed if kernel.has_short else observed.rows(observed.short == 0.0)
 
 
-def _appended(component: Component, codes: Codes, means: Floats) -> Component:
-    """With new points, each trained once; all scores are warped anew."""
-    made, count = warp.MAPS[component.warp.name](means), len(codes)
-    new = Observations(codes=codes, values=made.values[-count:], repeats=np.ones(count), extra=np.zeros(count))
-    return replace(component, warp=made, posterior=component.posterior.appended(new, made.values))
+def _conditioned(found: Sequence[_Share], observed: Observations) -> tuple[Component, ...]:
+    """Components given observations whose values are scores."""
+    made = []
+    for name, kernel, theta, weight in found:
+        seen = _seen(kernel, observed)
+        warped = warp.MAPS[name](seen.values)
+        posterior = make_posterior(kernel, theta, replace(seen, values=warped.values))
+        made.append(Component(warp=warped, posterior=posterior, weight=weight))
+    return tuple(made)
+
+
+def _appended(component: Component, observed: Observations) -> Component:
+    """With new rows, after the ones it has; all scores are warped anew."""
+    seen = _seen(component.posterior.kernel, observed)
+    warped = warp.MAPS[component.warp.name](seen.values)
+    new = replace(seen, values=warped.values).rows(slice(len(component.posterior.alpha), None))
+    return replace(component, warp=warped, posterior=component.posterior.appended(new, warped.values))
 
 
 def _success(encoding: Encoding, trainings: Sequence[Training]) -> Success:
-    """Of each point whether a training of it succeeded; the order told does not matter."""
-    scores = _by_point(trainings)
-    indices = sorted(scores)
-    failed = np.array([not np.isfinite(scores[index]).any() for index in indices], dtype=bool)
+    """Of each point whether a training of it succeeded; neither the order told nor the steps matter."""
+    succeeded: dict[int, bool] = {}
+    for point, score, _ in trainings:
+        succeeded[point] = succeeded.get(point, False) or bool(np.isfinite(score))
+    points = sorted(succeeded)
+    failed = np.array([not succeeded[point] for point in points], dtype=bool)
     kernel = make_kernel(encoding)
-    return make_success(kernel, make_priors(kernel), encoding.codes(indices), failed)
+    return make_success(kernel, make_priors(kernel), encoding.codes(points), failed)

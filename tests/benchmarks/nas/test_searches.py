@@ -17,19 +17,19 @@ OWN = ("random", "evolution", "local search", "ps", "ours")
 
 
 def make_table(seed=0):
-    """A complete table of 81 points under a real name, so that its metric is known; `acc_1` is a noisy look at `acc`."""
+    """A complete table of 81 points under a real name, so that its metric is known; `acc_1` to `acc_3` are noisy looks at it."""
     space = SearchSpace.from_choices({f"l{place}": [0, 1, 2] for place in range(4)})
     codes = np.array([space.digits(index)[1] for index in range(space.size)])
     rng = np.random.default_rng(seed)
     truth = 90 + codes.sum(axis=1) + 0.1 * rng.standard_normal(len(codes))
-    columns = {"acc": truth, "acc_1": truth + 0.5 * rng.standard_normal(len(codes))}
+    looks = {f"acc_{number}": truth + 0.5 * rng.standard_normal(len(codes)) for number in (1, 2, 3)}
     return Table(
         name="nas_bench_macro",
         space=space,
         complete=True,
         indices=list(range(space.size)),
         codes=codes,
-        columns=columns,
+        columns={"acc": truth, **looks},
     )
 
 
@@ -56,9 +56,15 @@ def test_forbidden_and_failing_points_are_the_same_for_every_method():
 
 
 def test_the_noisy_problem_tells_one_training_and_is_judged_by_the_mean():
-    problem = make_problem(TABLE, "noisy", 0)
-    assert problem.report(7) == TABLE.columns["acc_1"][7]
-    np.testing.assert_array_equal(problem.truth, TABLE.columns["acc"])
+    for variant, seed, column in (
+        ("noisy", 0, "acc_1"),
+        ("noisy", 1, "acc_1"),
+        ("noisy again", 4, "acc_2"),
+        ("noisy again", 5, "acc_3"),
+    ):
+        problem = make_problem(TABLE, variant, seed)
+        assert problem.report(7) == TABLE.columns[column][7]
+        np.testing.assert_array_equal(problem.truth, TABLE.columns["acc"])
 
 
 def test_the_number_of_a_code_is_that_of_the_space():

@@ -5,8 +5,9 @@ import pytest
 
 from search_paddle.gp_nas.averaging import approximate, draw, find_mode, shares
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.gp import Likelihood, Observations
+from search_paddle.gp_nas.gp import Observations
 from search_paddle.gp_nas.kernels import make_kernel
+from search_paddle.gp_nas.likelihood import Likelihood
 from search_paddle.gp_nas.priors import make_priors
 from shared.space import SearchSpace
 
@@ -17,7 +18,7 @@ PLACES = np.array([0, 1, 3, 4, 6, 8])
 
 def observed(values):
     codes, ones = make_encoding(SPACE).codes(PLACES.tolist()), np.ones(len(PLACES))
-    return Observations(codes=codes, values=np.array(values), repeats=ones, extra=0.0 * ones)
+    return Observations(codes=codes, values=np.array(values), repeats=ones, short=0.0 * ones)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern,
 
 from search_paddle.gp_nas.encoding import make_encoding
 from search_paddle.gp_nas.factor import factorise
-from search_paddle.gp_nas.gp import Density, Likelihood, Observations, fit, make_posterior
+from search_paddle.gp_nas.gp import Observations, make_posterior
 from search_paddle.gp_nas.kernels import BEND, CONSTANT_VARIANCE, FIRST, NOISE, SMOOTHNESS, TREND, make_kernel
+from search_paddle.gp_nas.likelihood import Density, Likelihood, fit
 from search_paddle.gp_nas.priors import make_priors
 from shared.space import SearchSpace
 
@@ -27,14 +28,14 @@ CONDITIONAL = SearchSpace.from_families(
 def observations(space, count, seed):
     rng = np.random.default_rng(seed)
     codes = make_encoding(space).codes(rng.permutation(space.size)[:count].tolist())
-    repeats, extra = rng.integers(1, 4, count).astype(float), rng.choice([0.0, 0.5], count)
-    return Observations(codes=codes, values=rng.standard_normal(count), repeats=repeats, extra=extra)
+    repeats = rng.integers(1, 4, count).astype(float)
+    return Observations(codes=codes, values=rng.standard_normal(count), repeats=repeats, short=np.zeros(count))
 
 
 def exact(observed):
     """The same with equal noise, as scikit-learn has it."""
     ones = np.ones(len(observed.values))
-    return Observations(codes=observed.codes, values=observed.values, repeats=ones, extra=0.0 * ones)
+    return Observations(codes=observed.codes, values=observed.values, repeats=ones, short=0.0 * ones)
 
 
 def hyperparameters(kernel, seed):
@@ -116,7 +117,7 @@ def test_the_gradient_of_the_prior_is_exact():
 def test_the_likelihood_uses_the_covariance_of_the_posterior(space):
     kernel = make_kernel(make_encoding(space))
     theta, observed = hyperparameters(kernel, 0), observations(space, 12, 0)
-    covariance = kernel.covariance(theta, observed.codes) + np.diag(observed.noise(theta))
+    covariance = kernel.covariance(theta, observed.codes) + observed.noise(kernel, theta)
     quadratic = observed.values @ np.linalg.solve(covariance, observed.values)
     direct = -0.5 * (quadratic + np.linalg.slogdet(2.0 * np.pi * covariance)[1])
     assert abs(Likelihood(kernel, observed)(theta)[0] - direct) < 1e-10
@@ -161,16 +162,16 @@ def test_leave_one_out_equals_leaving_one_out():
     means, variances = make_posterior(kernel, theta, observed).leave_one_out()
     for left in range(10):
         keep = np.arange(10) != left
-        parts = {name: getattr(observed, name)[keep] for name in ("codes", "values", "repeats", "extra")}
+        parts = {name: getattr(observed, name)[keep] for name in ("codes", "values", "repeats", "short")}
         mean, variance = make_posterior(kernel, theta, Observations(**parts)).predict(observed.codes[[left]])
         assert abs(mean[0] - means[left]) < 1e-10
-        assert abs(variance[0] + observed.noise(theta)[left] - variances[left]) < 1e-10
+        assert abs(variance[0] + observed.noise(kernel, theta)[left, left] - variances[left]) < 1e-10
 
 
 def test_without_observations_the_posterior_is_the_prior():
     encoding = make_encoding(CONDITIONAL)
     kernel = make_kernel(encoding)
-    none = Observations(codes=encoding.codes([]), values=np.zeros(0), repeats=np.zeros(0), extra=np.zeros(0))
+    none = Observations(codes=encoding.codes([]), values=np.zeros(0), repeats=np.zeros(0), short=np.zeros(0))
     theta, codes = make_priors(kernel).location, encoding.codes(range(CONDITIONAL.size))
     prior = make_posterior(kernel, theta, none)
     mean, variance = prior.predict(codes)
@@ -187,7 +188,7 @@ def test_the_fit_finds_a_better_place_than_where_it_starts_and_what_made_the_dat
     truth[NOISE], truth[FIRST + 1 :] = np.log(0.05), np.log([0.3, 20.0, 1.0])
     covariance = kernel.covariance(truth, codes) + 0.05 * np.eye(60)
     observed = Observations(
-        codes=codes, values=factorise(covariance) @ rng.standard_normal(60), repeats=np.ones(60), extra=np.zeros(60)
+        codes=codes, values=factorise(covariance) @ rng.standard_normal(60), repeats=np.ones(60), short=np.zeros(60)
     )
     density = Density(kernel, priors, observed)
     theta = fit(density, priors, priors.starts())
@@ -205,11 +206,11 @@ def test_an_appended_posterior_equals_a_new_one(space, smoothness):
     kernel = make_kernel(encoding, smoothness)
     theta, observed = hyperparameters(kernel, 5), observations(space, 20, 5)
     parts = [
-        Observations(**{name: getattr(observed, name)[rows] for name in ("codes", "values", "repeats", "extra")})
+        Observations(**{name: getattr(observed, name)[rows] for name in ("codes", "values", "repeats", "short")})
         for rows in (slice(0, 12), slice(12, 20))
     ]
     values, everything = rng.standard_normal(20), encoding.codes(range(space.size))
-    warped = Observations(codes=observed.codes, values=values, repeats=observed.repeats, extra=observed.extra)
+    warped = Observations(codes=observed.codes, values=values, repeats=observed.repeats, short=observed.short)
     before = make_posterior(kernel, theta, parts[0])
 
     def compare(grown, whole):

@@ -19,7 +19,7 @@ def problem(count, seed=0):
     theta = rng.uniform(-1, 0.5, kernel.size)
     codes = encoding.codes(rng.permutation(SPACE.size)[:count].tolist())
     ones = np.ones(count)
-    observed = Observations(codes=codes, values=rng.standard_normal(count), repeats=ones, extra=0 * ones)
+    observed = Observations(codes=codes, values=rng.standard_normal(count), repeats=ones, short=0 * ones)
     return kernel, theta, observed, encoding.codes(range(SPACE.size))
 
 
@@ -44,7 +44,7 @@ def test_both_forms_agree(count):
     root = rng.standard_normal((size, size))
     phi, mean, prior = kernel.phi(theta, observed.codes), rng.standard_normal(size), root @ root.T + np.eye(size)
     known = kernel.embed(theta, observed.codes)
-    covariance = kernel.deviation(theta, known, known) + np.diag(observed.noise(theta))
+    covariance = kernel.deviation(theta, known, known) + observed.noise(kernel, theta)
     arguments = (phi, covariance, observed.values, mean, prior)
 
     def compare(form, tolerance):
@@ -63,7 +63,7 @@ def test_integrating_w_out_equals_predicting_with_its_posterior(count):
     trend = trend_of(posterior)
     old, new = kernel.phi(theta, observed.codes), kernel.phi(theta, everything)
     known, held = kernel.embed(theta, observed.codes), kernel.embed(theta, everything)
-    covariance = kernel.deviation(theta, known, known) + np.diag(observed.noise(theta))
+    covariance = kernel.deviation(theta, known, known) + observed.noise(kernel, theta)
     cross = kernel.deviation(theta, held, known)
     diagonal = np.diag(kernel.deviation(theta, held, held))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.surrogate import ALWAYS, make_surrogate, refit_at, weighted_quantile
+from search_paddle.gp_nas.surrogate import ALWAYS, Training, make_surrogate, refit_at, weighted_quantile
 from shared.space import SearchSpace
 
 SPACE = SearchSpace.from_choices({"a": list(range(8)), "b": list(range(8)), "c": list(range(4))})
@@ -15,7 +15,7 @@ CODES = ENCODING.codes(range(SPACE.size))
 
 
 def model(trainings):
-    return make_surrogate(ENCODING, [(index, score) for index, scores in trainings.items() for score in scores])
+    return make_surrogate(ENCODING, [Training(index, score) for index, scores in trainings.items() for score in scores])
 
 
 def share(made, name):
@@ -93,7 +93,7 @@ def test_failures_leave_the_scores_alone_and_teach_where_trainings_fail():
 def test_infinite_scores_failed_too_and_a_point_with_one_finite_score_did_not():
     told = {0: [np.inf], 1: [-np.inf], 2: [np.nan, 3.0], 3: [1.0, 2.0]}
     made = model(told)
-    assert made.indices == (2, 3)
+    assert made.rows == ((2, 0), (3, 0))
     assert made.success.rate == 3 / 6
     assert np.isfinite(made.predict(CODES)).all()
 
@@ -134,14 +134,14 @@ def test_hyperparameters_are_fitted_at_every_tenth_more():
 def test_a_model_that_grows_is_to_the_bit_the_one_made_at_once():
     """With a point trained again, a failure, and fits on the way: what a search that was killed relies on."""
     order = drawn(34)
-    told = [(index, smooth(index)) for index in order]
-    told[25], told[28] = (order[3], 31.0), (order[28], float("nan"))
+    told = [Training(index, smooth(index)) for index in order]
+    told[25], told[28] = Training(order[3], 31.0), Training(order[28], float("nan"))
     grown = None
     for count in range(22, len(told) + 1):
         grown = make_surrogate(ENCODING, told[:count], grown)
         if count in (27, 31, 34):
             at_once = make_surrogate(ENCODING, told[:count])
-            assert grown.indices == at_once.indices
+            assert grown.rows == at_once.rows
             for ours, direct in zip(grown.predict(CODES), at_once.predict(CODES), strict=True):
                 assert np.array_equal(ours, direct)
     assert (grown.scored, grown.fitted) == (33, 33)
