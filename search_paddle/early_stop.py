@@ -3,7 +3,7 @@
 A training's gain from step s is its final score minus its validation score at s. Gains of trainings that came to their end tell
 what to expect of another: score(s) + mean gain, with the standard deviation of the gains. A proxy stops at s if that is more than
 `stop_margin` standard deviations below the worst member of the suite so far. Only earlier rounds count, so neither the number of
-jobs nor the order of arrival changes a decision.
+jobs nor the order of arrival changes a decision. The sampler is told learning curves (gp_nas/fidelity.py), not expectations.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,17 @@ def expected_score(trial: Trial, earlier: Sequence[Trial]) -> float:
         return float("nan") if trial.score is None else trial.score
     step, score = trial.validation[-1]
     return score + float(np.mean(_gains(earlier, step)))
+
+
+def scores_by_steps(trial: Trial, config: SearchConfig) -> dict[int, float]:
+    """What a trial tells the sampler: steps done -> score, dB; NaN: it failed.
+
+    Where trainings may be stopped that is its learning curve, so that what stopped ones have reached is compared with what others
+    had by then. Where all come to their end it is the end alone: the curve would be rows of numbers that tell nothing new.
+    """
+    if trial.status == "failed" or config.stop_margin is None:
+        return {config.proxy.steps: float("nan") if trial.score is None else trial.score}
+    return dict(trial.validation)
 
 
 def _gains(trials: Sequence[Trial], step: int) -> list[float]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_paddle.config import SearchConfig
-from search_paddle.early_stop import expected_score, floors
+from search_paddle.early_stop import floors, scores_by_steps
 from search_paddle.executors import PROXY_COMMAND, Answer, Died, ProcessExecutor
 from search_paddle.gp_nas import GPNAS
 from search_paddle.journal import Journal, Trial
@@ -195,7 +195,7 @@ def _explore(task: Task, journal: Journal, command: Sequence[str]) -> Stop:
                 if len(proposals) < config.round_size:
                     return "space"
             if numbers[-1] < config.trials:
-                _tell(sampler, journal, numbers)
+                _tell(sampler, journal, numbers, config)
     return "trials"
 
 
@@ -329,9 +329,10 @@ def _failed(reason: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _tell(sampler: GPNAS, journal: Journal, numbers: range) -> None:
-    trials, earlier = [journal.trials[number] for number in numbers], _earlier(journal, numbers)
-    sampler.tell([trial.point for trial in trials], [expected_score(trial, earlier) for trial in trials])
+def _tell(sampler: GPNAS, journal: Journal, numbers: range, config: SearchConfig) -> None:
+    for trial in (journal.trials[number] for number in numbers):
+        curve = scores_by_steps(trial, config)
+        sampler.tell([trial.point] * len(curve), curve.values(), curve)
 
 
 def _note(trials: Iterable[Trial]) -> str:

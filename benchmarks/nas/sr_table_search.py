@@ -25,7 +25,7 @@ from benchmarks.nas.sr_table_file import TABLE, SrTable
 from benchmarks.nas.sr_table_replay import replay
 from benchmarks.nas.suite_selection import Measured, covariance, measure, paired, psnr_by_pair
 from search_paddle.config import SearchConfig, make_config
-from search_paddle.early_stop import expected_score, floors
+from search_paddle.early_stop import expected_score, floors, scores_by_steps
 from search_paddle.gp_nas import GPNAS
 from search_paddle.gp_nas.suite import Candidate, select_suite
 from search_paddle.journal import Trial
@@ -117,16 +117,16 @@ def stopping(seeds: int, table: SrTable) -> dict[str, Any]:
         steps = table.rows[0]["runs"]["long"]["steps"]
         config = make_config({"stop_margin": margin, "proxy": {"steps": steps, "validations": 3}})
         figures = [stopped_search(table, config, seed) for seed in range(seeds)]
-        done, best, stopped, tau = np.mean(figures, axis=0).tolist()
-        result[str(margin)] = {"steps": done, "rank": best, "stopped": stopped, "kendall": tau}
+        names = ("steps", "rank", "stopped", "kendall", "kendall_sampler")
+        result[str(margin)] = dict(zip(names, np.mean(figures, axis=0).tolist(), strict=True))
     result["score at step 140"] = {
         "kendall": float(kendalltau([first_score(row) for row in table.rows], truth).statistic)
     }
     return result
 
 
-def stopped_search(table: SrTable, config: SearchConfig, seed: int) -> tuple[float, int, float, float]:
-    """Part of the steps done, rank of the best, part stopped, Kendall τ with the truth."""
+def stopped_search(table: SrTable, config: SearchConfig, seed: int) -> tuple[float, int, float, float, float]:
+    """Part of the steps done, rank of the best, part stopped, τ with the truth: of scores to expect, and by the sampler."""
     truth, trials = table.scores("long"), []
     order = np.random.default_rng(seed).permutation(len(table.rows)).tolist()
     for first in range(0, len(order), ROUND):
@@ -146,7 +146,18 @@ def stopped_search(table: SrTable, config: SearchConfig, seed: int) -> tuple[flo
         rank(truth, best),
         sum(each.status == "stopped" for each in trials) / len(trials),
         float(kendalltau(expected, truth[order]).statistic),
+        float(kendalltau(predicted(trials, config), truth[order]).statistic),
     )
+
+
+def predicted(trials: list[Trial], config: SearchConfig) -> np.ndarray:
+    """Scores of all trials as the sampler sees them that was told their learning curves: known, or predicted if stopped, dB."""
+    sampler = GPNAS(SPACE, seed=0)
+    for each in trials:
+        curve = scores_by_steps(each, config)
+        sampler.tell([each.point] * len(curve), curve.values(), curve)
+    means, _ = sampler.predict([each.point for each in trials])
+    return np.array([mean if each.score is None else each.score for mean, each in zip(means, trials, strict=True)])
 
 
 def trial(row: Mapping[str, Any], number: int, lowest: dict[int, float]) -> Trial:
@@ -180,11 +191,11 @@ def markdown(results: dict[str, Any]) -> str:
     lines += [f"| {w} | {e['psnr']:.3f} | {e['gain']:+.3f} | {e['p']:.1e} |" for w, e in results["suites"].items()]
     lines += [
         "",
-        "| stop_margin | steps done | stopped | rank of the best | Kendall τ with the truth |",
-        "|---|---|---|---|---|",
+        "| stop_margin | steps done | stopped | rank of the best | τ with the truth, scores to expect | by the sampler |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {m} | {e['steps']:.0%} | {e['stopped']:.0%} | {e['rank']:.2f} | {e['kendall']:.3f} |"
+        f"| {m} | {e['steps']:.0%} | {e['stopped']:.0%} | {e['rank']:.2f} | {e['kendall']:.3f} | {e['kendall_sampler']:.3f} |"
         for m, e in results["stopping"].items()
         if "steps" in e
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from search_paddle.config import SearchConfig, make_config
-from search_paddle.early_stop import FROM, expected_score, floors
+from search_paddle.early_stop import FROM, expected_score, floors, scores_by_steps
 from search_paddle.journal import Trial
 
 STEPS = (100, 200, 300)
@@ -70,3 +70,12 @@ def test_the_score_to_expect_of_a_stopped_training_adds_the_gain_of_the_others()
     assert expected_score(trial(8, (28.1, 28.4), "stopped"), DONE) == pytest.approx(28.9)
     assert expected_score(DONE[0], []) == 29.0
     assert math.isnan(expected_score(trial(8, (), "failed"), DONE))
+
+
+def test_the_sampler_is_told_learning_curves_where_trainings_may_stop_and_ends_where_none_does() -> None:
+    stopped, failed = trial(8, (28.1, 28.4), "stopped"), trial(9, (28.0,), "failed")
+    assert scores_by_steps(stopped, config(1.0)) == {100: 28.1, 200: 28.4}
+    assert scores_by_steps(DONE[0], config(1.0)) == dict(DONE[0].validation)
+    assert scores_by_steps(DONE[0], config(None)) == {300: 29.0}
+    assert list(scores_by_steps(failed, config(1.0))) == [300]
+    assert math.isnan(scores_by_steps(failed, config(1.0))[300])
