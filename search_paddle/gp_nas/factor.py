@@ -78,7 +78,7 @@ def make_factor(covariance: Floats) -> Factor:
     """The factor of a matrix (n, n); see `factorise`."""
     if not len(covariance):
         return Factor(np.zeros(0), 0)
-    packed, _ = dtrttp(factorise(covariance).T, uplo="U")
+    packed, _ = dtrttp(_factorise(covariance, lower=0), uplo="U")  # the columns of L' are the rows of L
     return Factor(np.asarray(packed), len(covariance))
 
 
@@ -88,9 +88,13 @@ def factorise(covariance: Floats) -> Floats:
     Raises:
         NonFiniteError: even that does not help.
     """
+    return _factorise(covariance, lower=1)
+
+
+def _factorise(covariance: Floats, lower: int) -> Floats:
     for jitter in JITTERS:
         raised = covariance + np.diag(jitter * np.diag(covariance)) if jitter else covariance
-        factor, failed = dpotrf(raised, lower=1, clean=1)
+        factor, failed = dpotrf(raised.T, lower=lower, clean=lower)  # symmetric, and transposed in LAPACK's order
         if not failed:
             return np.asarray(factor)
     raise NonFiniteError(

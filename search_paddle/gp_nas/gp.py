@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from search_paddle.gp_nas.encoding import Codes, Floats
 from search_paddle.gp_nas.factor import Factor, make_factor
 from search_paddle.gp_nas.fidelity import WAVER, coupling, reach, shared_luck
-from search_paddle.gp_nas.kernels import NOISE, Embedded, Kernel
+from search_paddle.gp_nas.kernels import NOISE, Embedded, Kernel, chunk
 
-CHUNK = 512  # candidates at once: what is computed of them stays in the cache
 SMALLEST_VARIANCE = 1e-10
 
 
@@ -112,7 +111,8 @@ class Posterior:
         return np.concatenate(means), np.maximum(np.concatenate(variances), SMALLEST_VARIANCE)
 
     def _chunks(self, codes: Codes) -> "list[Embedded]":
-        return [self.kernel.embed(self.theta, codes[start : start + CHUNK]) for start in range(0, len(codes), CHUNK)]
+        rows = chunk(len(self.alpha))
+        return [self.kernel.embed(self.theta, codes[start : start + rows]) for start in range(0, len(codes), rows)]
 
     def _cross(self, points: Embedded) -> Floats:
         cross = self.kernel.cross(self.theta, points, self.points)

@@ -28,6 +28,7 @@ import numpy as np
 from search_paddle.gp_nas.encoding import Codes, Column, Encoding, Floats
 
 CONSTANT_VARIANCE = 1.0  # of the constant mean of standardised scores
+CHUNK = 2**16  # entries of a covariance, half a megabyte
 NOISE, TREND, BEND, FIRST = 0, 1, 2, 3  # places of log s2, log v, the bend and the first term's log s
 
 
@@ -127,6 +128,10 @@ class Embedded:
     phi: Floats
     terms: tuple[tuple[Floats, Floats], ...]
 
+    def rows(self, part: slice) -> "Embedded":
+        """Some of the points."""
+        return Embedded(phi=self.phi[part], terms=tuple((x[part], inside[part]) for x, inside in self.terms))
+
     def joined(self, other: "Embedded") -> "Embedded":
         """These points and, after them, others."""
         pairs = zip(self.terms, other.terms, strict=True)
@@ -188,8 +193,12 @@ class Kernel:
 
     def cross(self, theta: Floats, a: Embedded, b: Embedded) -> Floats:
         """k(a, b) without noise, (m, n)."""
-        total = self.deviation(theta, a, b)
-        total += a.phi @ b.phi.T
+        total, rows = np.empty((len(a.phi), len(b.phi))), chunk(len(b.phi))
+        for start in range(0, len(a.phi), rows):
+            part = slice(start, start + rows)
+            some = a.rows(part)
+            total[part] = self.deviation(theta, some, b)
+            total[part] += some.phi @ b.phi.T
         return total
 
     def deviation(self, theta: Floats, a: Embedded, b: Embedded) -> Floats:
@@ -214,6 +223,11 @@ class Kernel:
         for term, (_, inside) in zip(self.terms, points.terms, strict=True):
             variance += np.exp(theta[term.start]) * inside
         return variance
+
+
+def chunk(columns: int) -> int:
+    """Rows of a covariance with so many columns that are worked on at once: they stay in the cache."""
+    return max(CHUNK // max(columns, 1), 1)
 
 
 def bent(places: Floats, theta: Floats) -> Floats:
