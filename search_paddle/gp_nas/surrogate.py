@@ -59,10 +59,25 @@ class Component:
     posterior: Posterior
     weight: float
 
-    def quantiles(self, codes: Codes) -> Floats:
-        """Equally probable scores of one new training, noise included, ascending; (m, NODES)."""
+    def quantiles(self, mean: Floats, variance: Floats) -> Floats:
+        """Equally probable scores, ascending, (m, NODES), where the process says mean and variance, noise included, (m,)."""
+        return self.warp.scores(mean[:, None] + np.sqrt(variance)[:, None] * NODES)
+
+    def new(self, codes: Codes) -> Floats:
+        """Quantiles of one new training of each point."""
         mean, variance = self.posterior.predict(codes)
-        return self.warp.scores(mean[:, None] + np.sqrt(variance + self.posterior.noise)[:, None] * NODES)
+        return self.quantiles(mean, variance + self.posterior.noise)
+
+    def left_out(self) -> Floats:
+        """Quantiles of each longest training that is known, from all others."""
+        longest = self.posterior.observations.short == 0.0
+        mean, variance = self.posterior.leave_one_out()
+        return self.quantiles(mean[longest], variance[longest])
+
+    def known(self) -> Floats:
+        """Scores of the longest trainings."""
+        observed = self.posterior.observations
+        return self.warp.scores(observed.values[observed.short == 0.0])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -99,11 +114,29 @@ class Surrogate:
 
         The std is that of the normal distribution whose central 80 % are as wide, times WIDER: a predicted score is often skewed,
         since networks fail badly and excel by little, and the second moment would say more of rare failures than of uncertainty.
+        Where known scores are further from what the others predict than that, it is wider still (`surprise`).
         """
         if not len(codes):
             return np.zeros(0), np.zeros(0)
+        mean, std = self._average([component.new(codes) for component in self.components])
+        return mean, self.surprise() * std
+
+    def surprise(self) -> float:
+        """At least 1: root mean square of (score - mean) / std with each score left out, shrunk to 1 by n / (n + 10).
+
+        So outliers that no model of the average explains widen the intervals of all predictions.
+        """
+        known = self.components[0].known()
+        if not len(known):
+            return 1.0
+        mean, std = self._average([component.left_out() for component in self.components])
+        excess = float(np.sqrt(np.mean(((known - mean) / std) ** 2))) - 1.0
+        return 1.0 + max(excess, 0.0) * len(known) / (len(known) + 10.0)
+
+    def _average(self, quantiles: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Mean and std of the components' quantiles, each (m,)."""
         chances = np.repeat([component.weight / len(NODES) for component in self.components], len(NODES))
-        values = np.concatenate([component.quantiles(codes) for component in self.components], axis=1)
+        values = np.concatenate(quantiles, axis=1)
         low, high = (weighted_quantile(values, chances, level) for level in (0.1, 0.9))
         return values @ chances, WIDER * (high - low) / (2.0 * ndtri(0.9))
 

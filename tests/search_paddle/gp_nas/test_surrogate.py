@@ -1,12 +1,14 @@
 """The model of a search: which warp it takes, failures, repeats, calibration."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.surrogate import ALWAYS, Training, make_surrogate, refit_at, weighted_quantile
+from search_paddle.gp_nas.gp import make_posterior
+from search_paddle.gp_nas.surrogate import ALWAYS, NODES, WIDER, Training, make_surrogate, refit_at, weighted_quantile
 from shared.space import SearchSpace
 
 SPACE = SearchSpace.from_choices({"a": list(range(8)), "b": list(range(8)), "c": list(range(4))})
@@ -166,3 +168,27 @@ def test_quantiles_of_weighted_values_are_those_of_their_distribution():
         below = np.sum((values <= found[:, None]) * chances, axis=1)
         np.testing.assert_allclose(below, level, atol=chances.max())
     assert not np.allclose(weighted_quantile(values, np.full(400, 1 / 400), 0.9), found, atol=1e-3)
+
+
+def test_outliers_that_no_model_explains_widen_the_intervals_as_leaving_each_score_out_says():
+    rng, chosen = np.random.default_rng(4), drawn(40)
+    calm = {index: [smooth(index) + 0.1 * rng.standard_normal()] for index in chosen}
+    wild = calm | {index: [smooth(index) + 8.0] for index in chosen[3:30:13]}
+    assert model(calm).surprise() == 1.0
+    made = model(wild)
+    assert made.surprise() > 1.1
+    known, found = dict(zip((point for point, _ in made.rows), made.components[0].known(), strict=True)), []
+    for row, (point, _) in enumerate(made.rows):  # each left out for true, hyperparameters kept
+        rest = np.arange(len(made.rows)) != row
+        values = []
+        for component in made.components:
+            posterior = component.posterior
+            others = make_posterior(posterior.kernel, posterior.theta, posterior.observations.rows(rest))
+            values.append(replace(component, posterior=others).new(ENCODING.codes([point])))
+        chances = np.repeat([component.weight / len(NODES) for component in made.components], len(NODES))
+        low, high = (weighted_quantile(np.concatenate(values, axis=1), chances, level)[0] for level in (0.1, 0.9))
+        std = WIDER * (high - low) / (2 * 1.2815515655446004)
+        found.append((known[point] - float((np.concatenate(values, axis=1) @ chances)[0])) / std)
+    direct = 1.0 + (np.sqrt(np.mean(np.square(found))) - 1.0) * 40 / 50
+    assert made.surprise() == pytest.approx(direct, rel=1e-6)
+    assert model({}).surprise() == 1.0
