@@ -32,9 +32,7 @@ SEARCHED = (30, 12)
 PAIRS = (21, 6)
 IN_USE = "three, equal shares"
 
-Rule = Callable[
-    [Floats, Floats], tuple[list[int], Floats]
-]  # correlation (n, n), PSNR (n, pairs) -> members, their shares
+Rule = Callable[[Floats, Floats], tuple[list[int], Floats]]  # correlation (n, n), PSNR (n, pairs) -> members and shares
 
 
 def equal(correlation: Floats, psnr: Floats, *, size: int, keep: float | None = 1.0) -> tuple[list[int], Floats]:

@@ -13,7 +13,7 @@ Multi-task Bayesian optimization, NIPS 2013). Levels and spreads are made equal 
 trainings alone compete with this one by evidence (surrogate.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,18 +21,14 @@ import numpy as np
 from search_paddle.gp_nas.encoding import Codes, Floats
 
 BOTH = 5  # points trained short and long
-RATIO, CHANGE, WAVER = (
-    -3,
-    -2,
-    -1,
-)  # places of r, log q and log v among the hyperparameters, where there are short trainings
+RATIO, CHANGE, WAVER = -3, -2, -1  # places of r, log q and log v in the hyperparameters, if there are short trainings
 
 Row = tuple[int, int]  # number of a point, and the steps of its trainings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lengths:
-    """Of trainings, in steps; both 0: nobody said.
+class Span:
+    """Of the lengths of trainings, in steps; both 0: nobody said how long they were.
 
     Attributes:
         longest: T.
@@ -43,10 +39,9 @@ class Lengths:
     fewest: int
 
     @classmethod
-    def of(cls, steps: Sequence[int]) -> "Lengths":
-        """Of these trainings; 0, not said, is as long as the longest."""
-        known = [each for each in steps if each]
-        return cls(longest=max(known, default=0), fewest=min(known, default=0))
+    def of(cls, steps: Collection[int]) -> "Span":
+        """Of these trainings."""
+        return cls(longest=max(steps, default=0), fewest=min(steps, default=0))
 
     @property
     def differ(self) -> bool:
@@ -54,7 +49,7 @@ class Lengths:
         return self.longest > self.fewest
 
     def short(self, rows: Sequence[Row]) -> Floats:
-        """T of each row, (n,)."""
+        """The t of each row, (n,)."""
         if not self.differ:
             return np.zeros(len(rows))
         steps = np.array([steps for _, steps in rows], dtype=np.float64)
@@ -65,8 +60,9 @@ class Lengths:
 def aligned(rows: Sequence[Row], scores: Floats) -> Floats:
     """Scores moved and stretched, each length of training by itself, until they lie like those of the longest, (n,).
 
-    That is, until the points trained both ways have the same mean and standard deviation both ways; with fewer than BOTH of them,
-    until all points have. What is left to learn is how far the two agree.
+    That is, until the points trained both ways have the same mean both ways and, from BOTH of them on, the same standard
+    deviation: not all points, as it may be the best that were trained longer. Only where no point was trained both ways, mean and
+    deviation of all stand in. What is left to learn is how far the two agree.
 
     Args:
         rows: n different ones.
@@ -78,12 +74,18 @@ def aligned(rows: Sequence[Row], scores: Floats) -> Floats:
     for level in np.unique(steps)[:-1]:
         places = np.flatnonzero(steps == level)
         both = [place for place in places if rows[place][0] in longest]
-        enough = len(both) >= BOTH
-        here = scores[both if enough else places]
-        there = np.array([longest[rows[place][0]] for place in both] if enough else list(longest.values()))
-        stretch = there.std() / here.std() if min(here.std(), there.std()) > 0 else 1.0
+        here = scores[both or places]
+        there = np.array([longest[rows[place][0]] for place in both] or list(longest.values()))
+        stretch = _stretch(here, there, scores[places]) if len(both) >= BOTH or not both else 1.0
         moved[places] = there.mean() + stretch * (scores[places] - here.mean())
     return moved
+
+
+def _stretch(here: Floats, there: Floats, level: Floats) -> float:
+    """Ratio of the spreads; 1 where one of them is nothing but rounding, or small for the level: then it says little."""
+    smallest = max(1e-9 * float(np.abs(level).max()), 0.1 * float(level.std()))
+    is_known = here.std() > smallest and there.std() > 1e-9 * float(np.abs(there).max())
+    return float(there.std() / here.std()) if is_known else 1.0
 
 
 def coupling(theta: Floats, a: Floats, b: Floats) -> Floats:

@@ -3,11 +3,11 @@
     notation     shape    meaning
     X            (n, c)   codes of the observed points (encoding.py)
     z            (n,)     their scores, warped to mean 0 and variance 1 (warp.py)
-    theta        (h,)     logarithms of the hyperparameters (kernels.py)
+    theta        (h,)     hyperparameters, most of them logarithms (kernels.py)
     C            (n, n)   k(X, X), trend included, + s2 / repeats on the diagonal; with short trainings as in fidelity.py
     L            (n, n)   lower Cholesky factor of C (factor.py)
     alpha        (n,)     C^-1 z
-    k*           (m, n)   k(X*, X)
+    k*           (m, n)   k(X*, X); times 1 + r t of the observed ones, where some are short
     mean, var    (m,)     k* alpha;  k** - |L^-1 k*'|^2: of the latent score after the most steps, without noise
 
 Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 2.1 and equation 5.12; GP-NAS (Li et al.,
@@ -105,7 +105,7 @@ class Posterior:
         means, variances = [np.zeros(0)], [np.zeros(0)]
         for part in self._chunks(codes):
             cross = self._cross(part)
-            solved = self.factor.whiten(np.asfortranarray(cross.T))
+            solved = self.factor.whiten(cross.T)
             means.append(cross @ self.alpha)
             variances.append(self.kernel.diagonal(self.theta, part) - np.einsum("nm,nm->m", solved, solved))
         return np.concatenate(means), np.maximum(np.concatenate(variances), SMALLEST_VARIANCE)
@@ -163,7 +163,8 @@ class Posterior:
     def believing(self, codes: Codes) -> "Posterior":
         """The posterior if each of these points were trained and scored its present mean (constant liar).
 
-        No mean changes anywhere; variances shrink. The hyperparameters stay; the factor grows by rows.
+        But for points that were trained short, no mean changes anywhere; variances shrink. The hyperparameters stay; the factor
+        grows by rows.
         """
         if not len(codes):
             return self

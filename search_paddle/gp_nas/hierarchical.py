@@ -87,9 +87,7 @@ def trend_of(posterior: Posterior) -> Trend:
     observed, prior = posterior.observations, np.diag(kernel.trend_variances(theta))
     phi, values = kernel.phi(theta, observed.codes), observed.values
     covariance = kernel.deviation(theta, points, points)
-    if (
-        kernel.has_short
-    ):  # of a short training's score only the factor 1 + r t of f has these weights; the change has its own
+    if kernel.has_short:  # in the score of a short training 1 + r t times f has these weights; the change has its own
         covariance = (covariance + phi @ prior @ phi.T) * coupling(theta, observed.short, observed.short)
         phi = phi * reach(theta, observed.short)[:, None]
         covariance -= phi @ prior @ phi.T

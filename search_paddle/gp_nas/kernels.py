@@ -16,8 +16,8 @@ on all of its own: what a family lacks never counts as distance 0.
 Distances are Euclidean ones between embedded points: u sqrt(2 nu) / l for an ordinal, an indicator of each category times
 sqrt(nu) / l for a categorical. So they cost one matrix product, and no loop over dimensions.
 
-Hyperparameters are one vector of logarithms: log s2 (noise), log v (trend), bend, then for each term log s, log l of each
-dimension (ordinals first); at the end r and log q of fidelity.py, where short trainings stand beside long ones.
+Hyperparameters are one vector: log s2 (noise), log v (trend), bend, then for each term log s, log l of each
+dimension (ordinals first); at the end r, log q and log v of fidelity.py, where short trainings stand beside long ones.
 """
 
 from collections.abc import Callable, Sequence

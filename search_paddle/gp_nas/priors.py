@@ -1,8 +1,9 @@
 """Priors, bounds and starting points of the kernel's hyperparameters, for points on [0, 1] and scores of variance 1.
 
-Each logarithm is normal. The length-scales' location grows with log(D) / 2, so that D = 27 at n = 50 behaves as well as D = 3
-(Hvarfner, Hellsten, Nardi, ICML 2024). Theirs is log-normal with location sqrt 2 + log(D)/2 and spread sqrt 3, maximised over l;
-we maximise over log l, where the mode would lie e^3 times higher, so the location is shifted back (by 2.5).
+Each hyperparameter (kernels.py: logarithms, but for the bend and r) is normal. The length-scales' location grows with log(D) / 2,
+so that D = 27 at n = 50 behaves as well as D = 3 (Hvarfner, Hellsten, Nardi, ICML 2024). Theirs is log-normal with location
+sqrt 2 + log(D)/2 and spread sqrt 3, maximised over l; we maximise over log l, where the mode would lie e^3 times higher, so the
+location is shifted back (by 2.5).
 """
 
 import math

@@ -1,5 +1,6 @@
 """GP-NAS as a sampler: ask for architectures, train them, tell the scores."""
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from search_paddle.gp_nas.encoding import Floats, make_encoding
 from search_paddle.gp_nas.hierarchical import Trend, trend_of
 from search_paddle.gp_nas.kernels import make_kernel
 from search_paddle.gp_nas.priors import NOISE_LOCATION, make_priors
-from search_paddle.gp_nas.surrogate import Component, Surrogate, Training, make_surrogate
+from search_paddle.gp_nas.surrogate import Component, Surrogate, Training, make_surrogate, succeeded
 from search_paddle.gp_nas.threads import one_thread
 from shared.dimensions import draw
 from shared.errors import UsageError
@@ -101,18 +102,22 @@ class GPNAS:
         Args:
             points: of the space.
             scores: one a point, the larger the better; NaN or infinity: that training failed.
-            steps: one a point, after how many steps it scored so, >= 1. None: as many as the longest.
+            steps: one a point, after how many steps it scored so, >= 1. None: all trainings, here and in other calls, are of one
+                length.
 
         Raises:
             SpecError: not a point of the space.
-            UsageError: not as many scores or steps as points, a score that is no number, or steps that are none. Nothing is
-                added then.
+            UsageError: not as many scores or steps as points, a score that is no number, steps that are none, or steps here
+                where other calls had none, or the other way round. Nothing is added then.
         """
         values = [_score(score) for score in scores]
         lengths = [0] * len(points) if steps is None else [_steps(each) for each in steps]
-        for name, given in (("score", values), ("steps", lengths)):
+        for name, given in (("scores", values), ("steps", lengths)):
             if len(given) != len(points):
-                raise UsageError(f"tell: got {len(points)} points and {len(given)} {name}s, expected one a point")
+                raise UsageError(f"tell: got {len(points)} points and {len(given)} {name}, expected one a point")
+        if points and self._trainings and (steps is None) != (self._trainings[0].steps == 0):
+            now, before = ("no steps", "with") if steps is None else ("steps", "without")
+            raise UsageError(f"tell: got {now} where trainings were told {before} them; tell all trainings in one way")
         indices = [self._space.index(point) for point in points]
         self._trainings += map(Training, indices, values, lengths)
         self._pending = [index for index in self._pending if index not in set(indices)]
@@ -168,10 +173,9 @@ class GPNAS:
         return self._order
 
     def _by_worth(self) -> list[int]:
-        return [
-            index
-            for _, index in sorted((round(-worth, DECIMALS), at) for at, worth in self._surrogate().worth().items())
-        ]
+        """Points that failed when they were trained longer than any that has a score come last."""
+        success, worth = succeeded(self._trainings), self._surrogate().worth()
+        return sorted(worth, key=lambda point: (not success[point], round(-worth[point], DECIMALS), point))
 
     def _propose(self) -> int | None:
         choice = Choice(
@@ -240,6 +244,10 @@ def _score(score: Any) -> float:
 
 
 def _steps(steps: Any) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    try:
+        found = 0 if isinstance(steps, bool) else operator.index(steps)
+    except TypeError:
+        found = 0
+    if found < 1:
         raise UsageError(f"tell: got {steps!r} steps, expected an integer >= 1: how long that training was")
-    return steps
+    return found

@@ -15,7 +15,7 @@ from scipy.special import logsumexp, ndtri
 from search_paddle.gp_nas import warp
 from search_paddle.gp_nas.averaging import Laplace, Mode, approximate, draw, find_mode, shares
 from search_paddle.gp_nas.encoding import Codes, Encoding, Floats
-from search_paddle.gp_nas.fidelity import Lengths, Row, aligned
+from search_paddle.gp_nas.fidelity import Row, Span, aligned
 from search_paddle.gp_nas.gp import Observations, Posterior, make_posterior
 from search_paddle.gp_nas.kernels import SMOOTHNESS, Kernel, make_kernel
 from search_paddle.gp_nas.priors import make_priors
@@ -37,7 +37,7 @@ class Training(NamedTuple):
     Attributes:
         point: its number.
         score: NaN or infinity: it failed.
-        steps: how long it was; 0: as long as the longest.
+        steps: how long it was; 0: not said, as of all others.
     """
 
     point: int
@@ -88,7 +88,7 @@ class Surrogate:
         components: the average, heaviest first; at least one.
         success: the model of which trainings fail.
         rows: the processes' observations: points with a score, and after how many steps.
-        lengths: of the trainings.
+        span: of the lengths of the trainings that have a score.
         scored: scores that it knows.
         fitted: the first so many of them gave the hyperparameters.
     """
@@ -96,13 +96,13 @@ class Surrogate:
     components: tuple[Component, ...]
     success: Success
     rows: tuple[Row, ...]
-    lengths: Lengths
+    span: Span
     scored: int
     fitted: int
 
     def worth(self) -> dict[int, float]:
         """What each point trained for the most steps is worth, by its number, in the score's unit."""
-        points = [point for point, steps in self.rows if steps == self.lengths.longest]
+        points = [point for point, steps in self.rows if steps == self.span.longest]
         total = np.zeros(len(points))
         for component in self.components:
             longest = component.posterior.observations.short == 0.0
@@ -173,66 +173,64 @@ def make_surrogate(encoding: Encoding, trainings: Sequence[Training], before: Su
         before: the model of the first ones of them. It saves time and changes nothing.
     """
     finite = [training for training in trainings if np.isfinite(training.score)]
-    lengths = Lengths.of([training.steps for training in finite])
+    span = Span.of([training.steps for training in finite])
     fitted = max(refit_at(len(finite)), _after_last_change(finite))
-    start, scores = max(fitted, _after_last_repeat(finite, lengths)), _by_row(finite, lengths)
+    start, scores = max(fitted, _after_last_repeat(finite)), _by_row(finite)
     if before is None or before.fitted != fitted or before.scored < start:
-        base = _by_row(finite[:start], lengths)
+        base = _by_row(finite[:start])
         rows = tuple(sorted(base))
-        shares = _fit(encoding, finite[:fitted], lengths)
-        components = _conditioned(shares, _observations(encoding, rows, base, lengths))
+        shares = _fit(encoding, finite[:fitted], span)
+        components = _conditioned(shares, _observations(encoding, rows, base, span))
     else:
         rows, components = before.rows, before.components
     known = set(rows)
     new = tuple(row for row in scores if row not in known)
     if new:
         rows = (*rows, *new)
-        observed = _observations(encoding, rows, scores, lengths)
+        observed = _observations(encoding, rows, scores, span)
         components = tuple(_appended(component, observed) for component in components)
     return Surrogate(
         components=components,
         success=_success(encoding, trainings),
         rows=rows,
-        lengths=lengths,
+        span=span,
         scored=len(finite),
         fitted=fitted,
     )
 
 
-def _by_row(trainings: Sequence[Training], lengths: Lengths) -> dict[Row, list[float]]:
+def _by_row(trainings: Sequence[Training]) -> dict[Row, list[float]]:
     scores: dict[Row, list[float]] = {}
     for point, score, steps in trainings:
-        scores.setdefault((point, steps or lengths.longest), []).append(score)
+        scores.setdefault((point, steps), []).append(score)
     return {row: sorted(each) for row, each in scores.items()}
 
 
-def _after_last_repeat(trainings: Sequence[Training], lengths: Lengths) -> int:
+def _after_last_repeat(trainings: Sequence[Training]) -> int:
     """How many trainings there are up to the last one like an earlier one: a row is changed by it, not added."""
     seen: set[Row] = set()
     last = 0
     for place, (point, _, steps) in enumerate(trainings, start=1):
-        row = (point, steps or lengths.longest)
-        last = place if row in seen else last
-        seen.add(row)
+        last = place if (point, steps) in seen else last
+        seen.add((point, steps))
     return last
 
 
 def _after_last_change(trainings: Sequence[Training]) -> int:
     """How many trainings there are up to the first ones of the most and of the fewest steps: before, t was another."""
     steps = [training.steps for training in trainings]
-    known = [each for each in steps if each]
-    return max(steps.index(max(known)), steps.index(min(known))) + 1 if known else 0
+    return max(steps.index(max(steps)), steps.index(min(steps))) + 1 if any(steps) else 0
 
 
 def _observations(
-    encoding: Encoding, rows: Sequence[Row], scores: Mapping[Row, Sequence[float]], lengths: Lengths
+    encoding: Encoding, rows: Sequence[Row], scores: Mapping[Row, Sequence[float]], span: Span
 ) -> Observations:
     """Means of the scores of rows, on the level of the longest trainings; not warped."""
     return Observations(
         codes=encoding.codes([point for point, _ in rows]),
         values=aligned(rows, np.array([np.mean(scores[row]) for row in rows], dtype=np.float64)),
         repeats=np.array([len(scores[row]) for row in rows], dtype=np.float64),
-        short=lengths.short(rows),
+        short=span.short(rows),
     )
 
 
@@ -253,19 +251,19 @@ class _Share(NamedTuple):
     weight: float
 
 
-def _fit(encoding: Encoding, trainings: Sequence[Training], lengths: Lengths) -> list[_Share]:
+def _fit(encoding: Encoding, trainings: Sequence[Training], span: Span) -> list[_Share]:
     """The average of the models of finite trainings, heaviest first."""
     if not trainings:
         kernel = make_kernel(encoding, SMOOTHNESS[-1])
         return [_Share("identity", kernel, make_priors(kernel).location, 1.0)]
-    places = np.linspace(0, len(trainings) - 1, min(len(trainings), FITTED)).round().astype(int)
-    scores = _by_row([trainings[place] for place in places], lengths)
-    observed = _observations(encoding, sorted(scores), scores, lengths)
+    scores = _by_row(_thinned(trainings, span))
+    observed = _observations(encoding, sorted(scores), scores, span)
     models = _models(encoding, observed)
-    if lengths.differ:
+    long = observed.short == 0.0
+    if span.differ and min(long.sum(), (~long).sum()) >= warp.FEWEST:
         models += _apart(encoding, observed)
     evidences = np.array([model.evidence for model in models])
-    size = min(max(100 * COMPONENTS // len(trainings), FEWEST), COMPONENTS)
+    size = min(max(100 * COMPONENTS // len({each.point for each in trainings}), FEWEST), COMPONENTS)
     found = []
     for model, count in zip(models, shares(evidences.tolist(), size), strict=True):
         if count:
@@ -275,6 +273,15 @@ def _fit(encoding: Encoding, trainings: Sequence[Training], lengths: Lengths) ->
             found += [_Share(model.warp, kernel, *each) for each in zip(thetas, weights.tolist(), strict=True)]
     total = sum(share.weight for share in found)
     return sorted((share._replace(weight=share.weight / total) for share in found), key=lambda share: -share.weight)
+
+
+def _thinned(trainings: Sequence[Training], span: Span) -> list[Training]:
+    """Trainings of FITTED rows or fewer: all of evenly spread points, first those trained longest, then the others."""
+    scored = {point for point, _, steps in trainings if steps == span.longest}
+    points = sorted(dict.fromkeys(each.point for each in trainings), key=lambda point: point not in scored)
+    count = max(len(points) * FITTED // max(len(trainings), FITTED), 1)
+    kept = {points[place] for place in np.linspace(0, len(points) - 1, count).round().astype(int)}
+    return [each for each in trainings if each.point in kept]
 
 
 def _apart(encoding: Encoding, observed: Observations) -> list[_Model]:
@@ -334,12 +341,16 @@ def _appended(component: Component, observed: Observations) -> Component:
     return replace(component, warp=warped, posterior=component.posterior.appended(new, warped.values))
 
 
+def succeeded(trainings: Sequence[Training]) -> dict[int, bool]:
+    """Of each point whether its longest trainings gave a score, one of them at least; the order told does not matter."""
+    longest: dict[int, tuple[int, bool]] = {}
+    for point, score, steps in trainings:
+        longest[point] = max(longest.get(point, (steps, False)), (steps, bool(np.isfinite(score))))
+    return {point: success for point, (_, success) in longest.items()}
+
+
 def _success(encoding: Encoding, trainings: Sequence[Training]) -> Success:
-    """Of each point whether a training of it succeeded; neither the order told nor the steps matter."""
-    succeeded: dict[int, bool] = {}
-    for point, score, _ in trainings:
-        succeeded[point] = succeeded.get(point, False) or bool(np.isfinite(score))
-    points = sorted(succeeded)
-    failed = np.array([not succeeded[point] for point in points], dtype=bool)
+    success = sorted(succeeded(trainings).items())
+    failed = np.array([not each for _, each in success], dtype=bool)
     kernel = make_kernel(encoding)
-    return make_success(kernel, make_priors(kernel), encoding.codes(points), failed)
+    return make_success(kernel, make_priors(kernel), encoding.codes([point for point, _ in success]), failed)

@@ -7,7 +7,7 @@ import pytest
 
 from search_paddle.gp_nas import GPNAS
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.fidelity import CHANGE, RATIO, WAVER, Lengths, aligned
+from search_paddle.gp_nas.fidelity import CHANGE, RATIO, WAVER, Span, aligned
 from search_paddle.gp_nas.gp import Observations, make_posterior
 from search_paddle.gp_nas.hierarchical import posterior_of_weights, predict_given_weights, trend_of
 from search_paddle.gp_nas.kernels import NOISE, SMOOTHNESS, make_kernel
@@ -30,7 +30,7 @@ def problem(seed=0, smoothness=2.5):
         codes=ENCODING.codes([point for point, _ in rows]),
         values=rng.standard_normal(len(rows)),
         repeats=rng.integers(1, 3, len(rows)).astype(float),
-        short=Lengths(longest=400, fewest=100).short(rows),
+        short=Span(longest=400, fewest=100).short(rows),
     )
     kernel = make_kernel(ENCODING, smoothness, has_short=True)
     theta = rng.uniform(-1.0, 0.5, kernel.size)
@@ -137,12 +137,30 @@ def test_scores_of_short_trainings_are_put_on_the_level_and_spread_of_the_longes
     assert aligned([], np.zeros(0)).shape == (0,)
 
 
+def test_few_shared_points_move_scores_and_do_not_stretch_them():
+    """The best were trained longer: their mean is not that of all, and their spread says little."""
+    rows = [(point, 50) for point in range(10)] + [(point, 100) for point in (7, 8, 9)]
+    short = np.linspace(20.0, 29.0, 10)
+    moved = aligned(rows, np.concatenate([short, short[7:] + 3.0]))
+    np.testing.assert_allclose(moved[:10], short + 3.0)
+
+
+@pytest.mark.parametrize("wobble", [0.0, 1e-17, 1e-4])
+def test_equal_scores_of_shared_points_stretch_nothing(wobble):
+    rows = [(point, 50) for point in range(14)] + [(point, 100) for point in range(6)]
+    short = np.concatenate([0.1 + wobble * np.arange(6), np.linspace(0.5, 0.9, 8)])
+    moved = aligned(rows, np.concatenate([short, np.linspace(0.6, 0.9, 6)]))
+    assert np.ptp(moved[:14]) == pytest.approx(np.ptp(short))
+    flat = aligned(rows, np.concatenate([short, np.full(6, 30.1)]))
+    assert np.ptp(flat[:14]) == pytest.approx(np.ptp(short))
+
+
 def test_short_trainings_are_placed_by_the_logarithm_of_their_steps():
-    lengths = Lengths.of([0, 400, 100, 200])
-    assert (lengths.longest, lengths.fewest, lengths.differ) == (400, 100, True)
-    np.testing.assert_allclose(lengths.short([(0, 400), (1, 200), (2, 100)]), [0.0, 0.5, 1.0])
-    assert not Lengths.of([0, 0]).differ
-    assert not Lengths.of([7, 0]).differ
+    span = Span.of([400, 100, 200])
+    assert (span.longest, span.fewest, span.differ) == (400, 100, True)
+    np.testing.assert_allclose(span.short([(0, 400), (1, 200), (2, 100)]), [0.0, 0.5, 1.0])
+    assert not Span.of([0, 0]).differ
+    assert not Span.of([7, 7]).differ
 
 
 def rough(seed=0):
@@ -206,11 +224,54 @@ def test_the_sampler_recommends_and_improves_on_the_longest_trainings_only():
     assert sampler.ask(1)[0] not in points
 
 
+def test_failed_long_trainings_count_as_failures_and_are_recommended_last():
+    sampler = GPNAS(SPACE, seed=0)
+    points = sampler.ask(12)
+    sampler.tell(points, [30.0 + number for number in range(12)], steps=[100] * 12)
+    sampler.tell(points[6:], [float("nan")] * 6, steps=[400] * 6)
+    assert sampler.recommend() == points[5]
+    sampler.tell(points[:2], [20.0, 21.0], steps=np.array([400, 400]))
+    assert sampler.recommend() == points[1]
+
+
+def test_many_trainings_of_which_few_are_long_or_few_are_short():
+    """More rows than a fit uses: whatever is left out, there are long ones among them."""
+    values, order = rough(4), np.random.default_rng(5).permutation(SPACE.size)
+    for rare in (100, 400):
+        told = [Training(int(point), float(values[point]), 500 - rare) for point in order] * 2
+        told[5] = told[5]._replace(steps=rare)
+        mean, std = make_surrogate(ENCODING, told).predict(CODES)
+        assert np.isfinite(mean).all()
+        assert np.all(std > 0)
+
+
+def test_the_unit_of_the_score_decides_nothing():
+    values, order = rough(5), np.random.default_rng(6).permutation(SPACE.size)[:24].tolist()
+    for count in (1, 3, 10):
+        told = [Training(point, float(values[point]), 100) for point in order]
+        told += [Training(point, float(values[point]) + 5.0, 400) for point in order[:count]]
+        mean, std = make_surrogate(ENCODING, told).predict(CODES)
+        scaled = [each._replace(score=128.0 * each.score) for each in told]  # exact in binary
+        large, wide = make_surrogate(ENCODING, scaled).predict(CODES)
+        np.testing.assert_allclose(large, 128.0 * mean, rtol=1e-9)
+        np.testing.assert_allclose(wide, 128.0 * std, rtol=1e-9)
+
+
 @pytest.mark.parametrize("steps", [[0], [1.5], [True], [1, 2]])
 def test_steps_that_are_none_are_refused_and_nothing_is_added(steps):
     sampler = GPNAS(SPACE, seed=0)
     points = sampler.ask(1)
-    with pytest.raises(UsageError, match="steps"):
+    with pytest.raises(UsageError, match=r"expected an integer >= 1|got 1 points and 2 steps, expected"):
         sampler.tell(points, [1.0], steps)
     with pytest.raises(UsageError, match="no finite score"):
         sampler.recommend()
+
+
+@pytest.mark.parametrize("first", [None, [100]])
+def test_trainings_with_and_without_steps_are_not_mixed(first):
+    sampler = GPNAS(SPACE, seed=0)
+    points = sampler.ask(2)
+    sampler.tell(points[:1], [1.0], first)
+    with pytest.raises(UsageError, match="in one way"):
+        sampler.tell(points[1:], [1.0], [100] if first is None else None)
+    assert len(sampler.ask(1)) == 1
