@@ -1,8 +1,9 @@
 """The model of a search: Gaussian processes on warped scores, averaged, and one on success.
 
-Hyperparameters are fitted when the number of scores reaches one of `refit_at`, to the scores told by then; between two fits
-each new score adds a row to every factor. All follows from the trainings in the order they were told, so a sampler that is
-rebuilt from a journal has the same model to the last bit. Up to ALWAYS scores the order does not matter.
+Hyperparameters are fitted when the number of scores, or of those of the longest trainings, reaches one of `refit_at`, to the
+scores told by then; between two fits each new score adds a row to every factor. All follows from the trainings in the order they
+were told, so a sampler that is rebuilt from a journal has the same model to the last bit. Up to ALWAYS scores the order does not
+matter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -174,7 +175,7 @@ def make_surrogate(encoding: Encoding, trainings: Sequence[Training], before: Su
     """
     finite = [training for training in trainings if np.isfinite(training.score)]
     span = Span.of([training.steps for training in finite])
-    fitted = max(refit_at(len(finite)), _after_last_change(finite))
+    fitted = max(_after_last_mark(finite, span), _after_last_change(finite))
     start, scores = max(fitted, _after_last_repeat(finite)), _by_row(finite)
     if before is None or before.fitted != fitted or before.scored < start:
         base = _by_row(finite[:start])
@@ -214,6 +215,12 @@ def _after_last_repeat(trainings: Sequence[Training]) -> int:
         last = place if (point, steps) in seen else last
         seen.add((point, steps))
     return last
+
+
+def _after_last_mark(trainings: Sequence[Training], span: Span) -> int:
+    """How many trainings there are up to the last one that makes them, or the longest of them, as many as ask for a fit."""
+    longest = [place for place, each in enumerate(trainings, start=1) if each.steps == span.longest]
+    return max(refit_at(len(trainings)), longest[refit_at(len(longest)) - 1] if longest else 0)
 
 
 def _after_last_change(trainings: Sequence[Training]) -> int:

@@ -192,7 +192,8 @@ def test_short_trainings_that_have_nothing_in_common_do_no_harm():
     _, digits = zip(*(SPACE.digits(index) for index in range(SPACE.size)), strict=True)
     a, b, c = np.array(digits).T
     long = 30.0 + 0.3 * a - 0.1 * (b - 3) ** 2 + 0.2 * c
-    with_steps, alone, as_if_equal = errors(long, 25.0 + rough(2), count=20)
+    found = [errors(long, 25.0 + rough(seed), count=20) for seed in (2, 3, 4)]
+    with_steps, alone, as_if_equal = np.mean(found, axis=0)
     assert with_steps < 1.5 * alone
     assert as_if_equal > 3.0 * alone
 
