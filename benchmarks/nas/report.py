@@ -60,7 +60,7 @@ def _methods(searches: Summary) -> list[str]:
 
 def _rank_table(searches: Summary) -> str:
     title = (
-        "**Mean true rank of the best network of 50 trainings** (macro noisy: of the recommended one), ± standard error "
+        "**Mean true rank of the best network of 50 trainings** (noisy ones: of the recommended one), ± standard error "
         "(median; p: signed-rank test against ours on paired log ranks, ↓ worse than ours, ↑ better; seeds where not 50)."
     )
     rows = [
