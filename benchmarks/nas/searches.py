@@ -42,7 +42,7 @@ VARIANTS = ("plain", "constrained", *NOISY)
 SEEDS = 50
 DEAR = {
     "SMAC": 10,
-    "BoTorch": 5,
+    "BoTorch": 10,
     "HEBO": 2,
 }  # seeds of methods that take half a minute and more a search; plain tables only
 FIELDS = ("table", "variant", "method", "seed", "version")
