@@ -12,9 +12,9 @@ import sys
 from itertools import product
 from pathlib import Path
 
-from shared.archive import Archive
 from shared.data.pack import Pack
 from shared.files import write_bytes
+from shared.records.archive import Archive
 from shared.spec import make_spec_file, parse
 
 NETWORK = {"family": "drn", "features": 32, "blocks": 3, "stages": 2, "image_skip": "bicubic"}

@@ -23,7 +23,7 @@ PROXY_COMMAND = (
     sys.executable,
     "-P",
     "-m",
-    "search_paddle.worker",
+    "search_paddle.proxy.worker",
 )  # -P: modules of the current folder shall not shadow ours
 ATTEMPTS = 2  # of a request
 STARTS = 3  # in a row that may fail before the search gives up
@@ -73,7 +73,7 @@ class ProcessExecutor:
     Args:
         jobs: number of processes, >= 1.
         logs: folder for what the workers write on stderr, `worker-0.log` and so on, appended.
-        command: what starts a worker; it must speak the protocol of search_paddle/worker.py.
+        command: what starts a worker; it must speak the protocol of search_paddle/proxy/worker.py.
 
     Example:
         >>> with ProcessExecutor(2, logs=Path("logs")) as executor:  # doctest: +SKIP

@@ -8,9 +8,9 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional
 
-from shared.architecture import ArchSpec
-from shared.families import build_graph as graph_of
-from shared.graph import (
+from shared.network.architecture import ArchSpec
+from shared.network.families import build_graph as graph_of
+from shared.network.graph import (
     INPUT,
     Add,
     Concat,
@@ -28,9 +28,9 @@ from shared.graph import (
     Scale,
     Sigmoid,
 )
-from shared.initialization import initial_weights
+from shared.network.initialization import initial_weights
+from shared.records.weights import check_arrays, check_graph_weights
 from shared.resize import enlargement_matrix
-from shared.weights import check_arrays, check_graph_weights
 
 Outputs = Literal["sr", "all"]
 See = Callable[[str, Tensor], Tensor]

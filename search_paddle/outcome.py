@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_paddle.gp_nas.suite import Selection
 from search_paddle.journal import Trial
-from shared.archive import Archive
+from search_paddle.suite.selection import Selection
 from shared.errors import WorkError
+from shared.records.archive import Archive
+from shared.records.suite import NAME, Member, Suite, write_suite
 from shared.spec import make_spec_file, parse
-from shared.suite import NAME, Member, Suite, write_suite
 
 ARCHIVE = "archive"
 

@@ -23,20 +23,20 @@ from search_paddle.executors import PROXY_COMMAND, Answer, Died, ProcessExecutor
 from search_paddle.gp_nas import GPNAS
 from search_paddle.journal import Journal, Trial
 from search_paddle.outcome import archive_trial, write_selected
-from search_paddle.residuals import residuals_path
+from search_paddle.proxy.residuals import residuals_path
+from search_paddle.proxy.validation import bicubic_score
 from search_paddle.space import architecture, one_of_each_family, within_limits
 from search_paddle.standing import Standing, stand
-from search_paddle.validation import bicubic_score
-from shared.architecture import ArchSpec
-from shared.cost import cost
 from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
 from shared.errors import SpecError, UsageError, WorkError
 from shared.files import write_json
+from shared.network.architecture import ArchSpec
+from shared.network.cost import cost
 from shared.progress import Progress, track
+from shared.records.suite import NAME
 from shared.space import Point, SearchSpace
 from shared.spec import software
-from shared.suite import NAME
 
 Stop = Literal["trials", "minutes", "space"]
 Feasible = Callable[[Mapping[str, Any]], bool]
@@ -121,7 +121,7 @@ def run_search(
         out: run folder; gets run.json, journal.jsonl, archive/, logs/ and at the end suite.json.
         space: what to search.
         config: how far, under which limits, and how proposals are trained.
-        command: what starts a worker (search_paddle/worker.py).
+        command: what starts a worker (search_paddle/proxy/worker.py).
 
     Raises:
         UsageError: the pack, the space or the settings do not fit each other, or `out` holds another search.

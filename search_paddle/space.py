@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from search_paddle.config import SearchConfig
-from shared.architecture import ArchSpec
-from shared.cost import cost
 from shared.data.pack import Pack
 from shared.errors import SpecError
+from shared.network.architecture import ArchSpec
+from shared.network.cost import cost
 from shared.space import SearchSpace
 from shared.spec import parse
 

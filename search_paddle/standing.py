@@ -11,10 +11,10 @@ import numpy as np
 
 from search_paddle.config import SearchConfig
 from search_paddle.early_stop import expected_score
-from search_paddle.gp_nas.errors import correlate, error_covariance, error_products
-from search_paddle.gp_nas.suite import Candidate, Selection, select_complementary, select_suite, suite_scores
 from search_paddle.journal import Trial
-from search_paddle.residuals import read_residuals, residuals_path
+from search_paddle.proxy.residuals import read_residuals, residuals_path
+from search_paddle.suite.error_covariance import correlate, error_covariance, error_products
+from search_paddle.suite.selection import Candidate, Selection, select_complementary, select_suite, suite_scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,11 +13,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.architecture import ArchSpec
-from shared.cost import cost
 from shared.errors import SpecError
-from shared.families import FAMILIES
 from shared.files import read_json
+from shared.network.architecture import ArchSpec
+from shared.network.cost import cost
+from shared.network.families import FAMILIES
 
 __all__ = ["PRESETS", "ArchSpec", "SpecFile", "make_spec_file", "parse", "read_spec_file"]
 

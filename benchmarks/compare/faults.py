@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.graph import Graph, Primitive
+from shared.network.graph import Graph, Primitive
 from shared.spec import parse
 
 NETS = {

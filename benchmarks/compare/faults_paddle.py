@@ -11,11 +11,11 @@ from paddle import Tensor
 from paddle.nn import functional
 
 from search_paddle.network import Network, build_graph, set_weights
-from shared.architecture import ArchSpec
-from shared.graph import Graph, Primitive
-from weights_convert.case import DType
-from weights_convert.recipe import Recipe
-from weights_convert.train_paddle import PaddleTraining
+from shared.network.architecture import ArchSpec
+from shared.network.graph import Graph, Primitive
+from weights_convert.compare.case import DType
+from weights_convert.compare.dump.train_paddle import PaddleTraining
+from weights_convert.compare.recipe import Recipe
 
 Arrays = Mapping[str, np.ndarray]
 NodeOutput = Callable[[Network, Primitive, list[Tensor]], Tensor]

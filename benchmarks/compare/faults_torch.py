@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from shared.architecture import ArchSpec
-from shared.graph import Graph
+from shared.network.architecture import ArchSpec
+from shared.network.graph import Graph
 from train_torch.network import build_graph
-from train_torch.schedule import ema_decay, learning_rate
-from train_torch.training import Training
-from weights_convert.case import DType
-from weights_convert.dump_torch import make_training
-from weights_convert.recipe import Recipe
+from train_torch.training.schedule import ema_decay, learning_rate
+from train_torch.training.step import Training
+from weights_convert.compare.case import DType
+from weights_convert.compare.dump.torch_worker import make_training
+from weights_convert.compare.recipe import Recipe
 
 Arrays = Mapping[str, np.ndarray]
 MEAN, VARIANCE, EPS = (

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from shared.architecture import ArchSpec
-from shared.families import FAMILIES, build_graph
 from shared.files import write_json
+from shared.network.architecture import ArchSpec
+from shared.network.families import FAMILIES, build_graph
 from shared.spec import parse, software
-from weights_convert.case import make_case
-from weights_convert.compare import FRAMEWORKS, Answer, Comparison, Subject, compare
-from weights_convert.judge import COLUMNS
+from weights_convert.compare.case import make_case
+from weights_convert.compare.compare import FRAMEWORKS, Answer, Comparison, Subject, compare
+from weights_convert.compare.judge import COLUMNS
 
 CHUNK = 20  # specs in one start of the frameworks
 

@@ -20,10 +20,10 @@ import torch
 from padiff import auto_diff
 
 from search_paddle.network import build_graph as build_paddle
-from shared.families import build_graph
 from shared.files import write_json
+from shared.network.families import build_graph
 from train_torch.network import build_graph as build_torch
-from weights_convert.case import make_case
+from weights_convert.compare.case import make_case
 
 SETTINGS = {
     "defaults": {"auto_weights": True, "options": {}},

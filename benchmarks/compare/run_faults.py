@@ -12,10 +12,10 @@ from pathlib import Path
 import faults
 
 from shared.spec import software
-from weights_convert.case import make_case
-from weights_convert.compare import Answer, Comparison, Subject, compare
-from weights_convert.recipe import Recipe
-from weights_convert.verdict import blamed_steps
+from weights_convert.compare.case import make_case
+from weights_convert.compare.compare import Answer, Comparison, Subject, compare
+from weights_convert.compare.recipe import Recipe
+from weights_convert.compare.verdict import blamed_steps
 
 HERE = Path(__file__).parent
 RECIPE = Recipe(steps=6)

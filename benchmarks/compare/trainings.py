@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from shared.spec import parse, software
-from weights_convert.case import make_case
-from weights_convert.compare import FRAMEWORKS, Comparison, Subject, compare
-from weights_convert.recipe import Recipe
-from weights_convert.verdict import curve
+from weights_convert.compare.case import make_case
+from weights_convert.compare.compare import FRAMEWORKS, Comparison, Subject, compare
+from weights_convert.compare.recipe import Recipe
+from weights_convert.compare.verdict import curve
 
 RECIPE = Recipe(steps=100, batch=2, height=11, width=9)
 SPECS = [

@@ -29,12 +29,12 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from shared.errors import GpnasError
-from shared.families import build_graph, dual_graphs
-from shared.initialization import random_weights
+from shared.network.families import build_graph, dual_graphs
+from shared.network.initialization import random_weights
+from shared.records.weights import WeightsFile, load_weights, save_weights
 from shared.spec import parse
-from shared.weights import WeightsFile, load_weights, save_weights
-from weights_convert.convert import read_weights
-from weights_convert.write import write_weights
+from weights_convert.convert.read import read_weights
+from weights_convert.convert.write import write_weights
 
 LIMIT_S = 10.0  # CPU seconds; an honest file takes 0.05
 LIMIT_MIB = 256  # an honest file has at most 1

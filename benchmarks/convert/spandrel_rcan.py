@@ -16,14 +16,14 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from shared.families import build_graph
-from shared.initialization import random_weights
+from shared.network.families import build_graph
+from shared.network.initialization import random_weights
+from shared.records.weights import WeightsFile
 from shared.spec import parse
-from shared.weights import WeightsFile
 from train_torch.ensemble import upscale
 from train_torch.network import build
-from weights_convert.convert import read_weights
-from weights_convert.write import write_weights
+from weights_convert.convert.read import read_weights
+from weights_convert.convert.write import write_weights
 
 
 def stand_in() -> None:

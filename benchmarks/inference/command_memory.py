@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shared.cli.ensemble_options import parse_memory
-from shared.data.images import read_image
-from shared.data.stream import write_image
+from shared.images.pixels import read_image
+from shared.images.stream import write_image
+from train_torch.commands.ensemble_options import parse_memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,17 +21,17 @@ import torch
 from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.stats import spearmanr
 
-from shared.data.images import quantise, to_float
 from shared.data.source import Pair, open_pairs
 from shared.error_shares import least_error_shares
 from shared.files import read_json, write_json
+from shared.images.pixels import quantise, to_float
 from shared.metrics import psnr_rgb
 from shared.resize import bicubic_upscale
 from shared.spec import software
 from train_torch.ensemble import load_suite, upscale
 from train_torch.ensemble.fitting import CAMERA_SPREAD, error_covariance, shares_of
 from train_torch.ensemble.fusion import Fusion, disagreement, make_fusion
-from train_torch.intervals import gain_interval
+from train_torch.evaluation.intervals import gain_interval
 
 HERE = Path(__file__).parent
 SCALE = 4

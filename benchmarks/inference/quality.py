@@ -22,9 +22,9 @@ import torch
 from scipy.stats import t as student
 
 from shared import metrics
-from shared.data.images import quantise, read_image, to_float
 from shared.data.source import open_pairs
 from shared.files import write_bytes, write_json
+from shared.images.pixels import quantise, read_image, to_float
 from shared.resize import bicubic_downscale
 from train_torch.ensemble import load_suite
 from train_torch.ensemble.modules import prepare

@@ -25,9 +25,9 @@ import torch
 from scipy.stats import ttest_1samp
 from torch import nn
 
-from shared.data.images import read_image, to_float
 from shared.data.source import open_pairs
 from shared.files import read_json, write_json
+from shared.images.pixels import read_image, to_float
 from shared.resize import bicubic_upscale
 from shared.spec import software
 from train_torch.ensemble import load_suite
@@ -35,7 +35,7 @@ from train_torch.ensemble.pipeline import upscale_bands
 from train_torch.ensemble.plan import Plan
 from train_torch.ensemble.presets import PRESETS, preset
 from train_torch.ensemble.self_ensemble import transforms
-from train_torch.intervals import gain_interval
+from train_torch.evaluation.intervals import gain_interval
 
 HERE = Path(__file__).parent
 SCALE = 4

@@ -21,9 +21,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from shared.cost import graph_cost
-from shared.families import build_graph
 from shared.files import write_bytes, write_json
+from shared.network.cost import graph_cost
+from shared.network.families import build_graph
 from shared.spec import parse
 from train_torch.ensemble.modules import Network, evaluating, prepare
 from train_torch.ensemble.pipeline import upscale_bands

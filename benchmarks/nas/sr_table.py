@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from benchmarks.nas.sr_table_file import TABLE, write_table
 from search_paddle.config import ProxyConfig
 from search_paddle.executors import ProcessExecutor
-from search_paddle.validation import Evaluation, evaluate
-from shared.architecture import ArchSpec
-from shared.cost import cost
+from search_paddle.proxy.validation import Evaluation, evaluate
 from shared.data.pack import Pack, PackPair, write_pack
 from shared.data.source import Pair, open_pairs
 from shared.files import read_json
+from shared.network.architecture import ArchSpec
+from shared.network.cost import cost
 from shared.resize import bicubic_upscale
 from shared.space import SearchSpace
 from shared.spec import parse, software

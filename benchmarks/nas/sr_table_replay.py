@@ -2,7 +2,8 @@
 
     python -m benchmarks.nas.sr_table_replay TABLE RUN
 
-RUN is "short" or "long". The protocol is that of search_paddle/worker.py; floors are kept, at the validations that the table has.
+RUN is "short" or "long". The protocol is that of search_paddle/proxy/worker.py; floors are kept, at the validations
+that the table has.
 """
 
 import json
@@ -13,8 +14,8 @@ from typing import Any
 import h5py
 
 from benchmarks.nas.sr_table_file import read_residuals
-from search_paddle.residuals import write_residuals
-from search_paddle.worker import Handler, serve
+from search_paddle.proxy.residuals import write_residuals
+from search_paddle.proxy.worker import Handler, serve
 from shared.spec import parse
 
 

@@ -27,9 +27,9 @@ from benchmarks.nas.suite_selection import Measured, covariance, measure, paired
 from search_paddle.config import SearchConfig, make_config
 from search_paddle.early_stop import expected_score, floors, scores_by_steps
 from search_paddle.gp_nas import GPNAS
-from search_paddle.gp_nas.suite import Candidate, select_suite
 from search_paddle.journal import Trial
 from search_paddle.search import SearchResult, run_search
+from search_paddle.suite.selection import Candidate, select_suite
 from shared.data.pack import PackPair, write_pack
 from shared.error_shares import least_error_shares
 from shared.spec import software

@@ -3,14 +3,14 @@
     -> {"architecture": {…}, "pack": "train.h5", "proxy": {…}, "seed": 0, "test": "test.h5", "test_proxy": {…}, "out": "F/NAME"}
     <- {"status": "done"}, after NAME.validation.npy, NAME.test.npy and then NAME.json are written
 
-Started by benchmarks/nas/sr_table.py; the protocol is that of search_paddle/worker.py.
+Started by benchmarks/nas/sr_table.py; the protocol is that of search_paddle/proxy/worker.py.
 """
 
 import time
 from pathlib import Path
 from typing import Any
 
-from search_paddle.worker import Handler, serve
+from search_paddle.proxy.worker import Handler, serve
 
 
 def load() -> Handler:
@@ -24,9 +24,9 @@ def load() -> Handler:
 def handle(request: dict[str, Any]) -> dict[str, Any]:
     """Train, evaluate, write."""
     from search_paddle.config import ProxyConfig
-    from search_paddle.proxy import train_proxy
-    from search_paddle.residuals import write_residuals
-    from search_paddle.validation import Enlarge, Evaluation, evaluate
+    from search_paddle.proxy.residuals import write_residuals
+    from search_paddle.proxy.training import train_proxy
+    from search_paddle.proxy.validation import Enlarge, Evaluation, evaluate
     from shared.data.pack import Pack
     from shared.files import write_json
     from shared.spec import parse

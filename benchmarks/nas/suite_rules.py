@@ -21,8 +21,8 @@ from scipy.stats import wilcoxon
 
 from benchmarks.nas.sr_table_file import TABLE, SrTable
 from benchmarks.nas.suite_selection import at_levels, measure, psnr_by_pair
-from search_paddle.gp_nas.errors import Floats, correlate, error_covariance
-from search_paddle.gp_nas.suite import Candidate, select_complementary
+from search_paddle.suite.error_covariance import Floats, correlate, error_covariance
+from search_paddle.suite.selection import Candidate, select_complementary
 from shared.error_shares import least_error_shares
 from shared.spec import software
 

@@ -23,9 +23,9 @@ import numpy as np
 from scipy.stats import kendalltau, spearmanr, wilcoxon
 
 from benchmarks.nas.sr_table_file import TABLE, SrTable
-from search_paddle.gp_nas.errors import Floats, correlate, error_covariance, error_products
-from search_paddle.gp_nas.suite import Candidate, select_complementary, select_suite
-from search_paddle.validation import LEVELS
+from search_paddle.proxy.validation import LEVELS
+from search_paddle.suite.error_covariance import Floats, correlate, error_covariance, error_products
+from search_paddle.suite.selection import Candidate, select_complementary, select_suite
 from shared.error_shares import least_error_shares
 from shared.spec import software
 

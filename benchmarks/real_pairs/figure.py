@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.data.stream import write_image
+from shared.images.stream import write_image
 from shared.report.crops import read_example
 from shared.report.read import read_runs
 

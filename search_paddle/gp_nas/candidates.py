@@ -1,6 +1,6 @@
 """Which points to compare: all of a small space, else local searches over neighbours and random points.
 
-Points are numbers (shared/space.py). A point is only ever proposed after `feasible` has allowed it; `feasible` may be slow, so it
+Points are numbers (`shared.space`). A point is only ever proposed after `feasible` has allowed it; `feasible` may be slow, so it
 is asked only about points that are about to be proposed or walked on.
 """
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.dimensions import Dimension, canonical
 from shared.space import SearchSpace
+from shared.space.dimensions import Dimension, canonical
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -16,9 +16,9 @@ from search_paddle.gp_nas.kernels import make_kernel
 from search_paddle.gp_nas.priors import NOISE_LOCATION, make_priors
 from search_paddle.gp_nas.surrogate import Component, Surrogate, Training, make_surrogate, succeeded
 from search_paddle.gp_nas.threads import one_thread
-from shared.dimensions import draw
 from shared.errors import UsageError
 from shared.space import Point, SearchSpace
+from shared.space.dimensions import draw
 
 POOL = 512  # points that the first design chooses from
 DESIGN = (5, 10)  # trainings of it: as many as the trend has features, within these limits

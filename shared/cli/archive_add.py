@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Add every file; all are read before the first is written."""
-    from shared.archive import Archive
+    from shared.records.archive import Archive
     from shared.spec import read_spec_file
 
     files = [read_spec_file(path) for path in args.specs]

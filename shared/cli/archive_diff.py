@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Compare the two architectures."""
-    from shared.archive import diff
+    from shared.records.archive import diff
     from shared.spec import read_spec_file
 
     a, b = read_spec_file(args.a), read_spec_file(args.b)

@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Read every spec file."""
-    from shared.archive import Archive
+    from shared.records.archive import Archive
 
     archive = Archive(args.archive)
     files = [archive.read(spec_id) for spec_id in archive.ids()]

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Read and check the spec file."""
-    from shared.archive import Archive
+    from shared.records.archive import Archive
 
     return Archive(args.archive).read(args.id).to_json()
 

@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Read every file and check it against itself; status 1 if one has a problem."""
-    from shared.archive import Archive
+    from shared.records.archive import Archive
 
     archive = Archive(args.archive)
     problems = archive.verify()

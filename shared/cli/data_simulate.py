@@ -29,8 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make the pairs; options override the file."""
-    from shared.data.photographs import find_photographs
-    from shared.data.simulate import make_config, read_fields, simulate
+    from shared.simulation.photographs import find_photographs
+    from shared.simulation.simulate import make_config, read_fields, simulate
 
     given = {name: value for name in ("seed", "count", "size") if (value := getattr(args, name)) is not None}
     fields = read_fields(args.config) if args.config else {}

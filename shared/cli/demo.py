@@ -109,7 +109,7 @@ def _each(option: str, values: Sequence[str]) -> list[str]:
 
 def _summary(out: Path) -> dict[str, Any]:
     """Bicubic, singles and the whole suite, read from the ablation; the suite is put where the design wants it."""
-    from shared.suite import read_suite, write_suite
+    from shared.records.suite import read_suite, write_suite
 
     suite = read_suite(out / "train")
     write_suite(out / "suite.json", suite)

@@ -13,27 +13,40 @@ from types import ModuleType
 
 from shared.errors import UsageError, WorkError
 
-# words of a sub-command -> (module, one line of help); only the module that is asked for is imported
+# words of a sub-command -> (module, one line of help). Only the module that is asked for is imported, by this text: the stages
+# own their commands, and nothing in `shared` depends on a stage
 COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
-    ("demo",): ("demo", "the whole method on simulated pairs, in minutes"),
-    ("data", "simulate"): ("data_simulate", "make LR/HR pairs from clean photographs by a camera model"),
-    ("data", "prepare"): ("data_prepare", "check LR/HR pairs and write them into one pack"),
-    ("data", "check"): ("data_check", "what is in a pack or a folder of pairs, and what is wrong with it"),
-    ("search",): ("search", "search architectures by GP-NAS with short trainings on PaddlePaddle"),
-    ("train",): ("train", "train a suite or single specs fully on PyTorch"),
-    ("upscale",): ("upscale", "super-resolve an image or a folder with the three-level ensemble"),
-    ("evaluate",): ("evaluate", "PSNR and SSIM of a suite on LR/HR pairs, beside bicubic"),
-    ("ablate",): ("ablate", "the paper's Table 1 for a suite: singles, pairs, all, levels off"),
-    ("convert",): ("convert", "weights between safetensors, Paddle and Torch files, published checkpoints included"),
-    ("export",): ("export", "a network or a suite as ONNX or torch.export program, checked"),
-    ("check-tiling",): ("check_tiling", "what tiles cost a network with global pooling, and the size that is safe"),
-    ("compare",): ("compare", "whether Paddle, Torch and NumPy compute the same network and training, node by node"),
-    ("report",): ("report", "one HTML page of runs: search, table, pictures"),
-    ("archive", "add"): ("archive_add", "put spec files into an archive"),
-    ("archive", "list"): ("archive_list", "the specs of an archive"),
-    ("archive", "show"): ("archive_show", "one spec of an archive"),
-    ("archive", "diff"): ("archive_diff", "fields in which two specs differ"),
-    ("archive", "verify"): ("archive_verify", "check ids, costs and schemas of an archive"),
+    ("demo",): ("shared.cli.demo", "the whole method on simulated pairs, in minutes"),
+    ("data", "simulate"): ("shared.cli.data_simulate", "make LR/HR pairs from clean photographs by a camera model"),
+    ("data", "prepare"): ("shared.cli.data_prepare", "check LR/HR pairs and write them into one pack"),
+    ("data", "check"): ("shared.cli.data_check", "what is in a pack or a folder of pairs, and what is wrong with it"),
+    ("search",): (
+        "search_paddle.commands.search",
+        "search architectures by GP-NAS with short trainings on PaddlePaddle",
+    ),
+    ("train",): ("train_torch.commands.train", "train a suite or single specs fully on PyTorch"),
+    ("upscale",): ("train_torch.commands.upscale", "super-resolve an image or a folder with the three-level ensemble"),
+    ("evaluate",): ("train_torch.commands.evaluate", "PSNR and SSIM of a suite on LR/HR pairs, beside bicubic"),
+    ("ablate",): ("train_torch.commands.ablate", "the paper's Table 1 for a suite: singles, pairs, all, levels off"),
+    ("convert",): (
+        "weights_convert.commands.convert",
+        "weights between our files, Paddle, Torch and published checkpoints",
+    ),
+    ("export",): ("train_torch.commands.export", "a network or a suite as ONNX or torch.export program, checked"),
+    ("check-tiling",): (
+        "train_torch.commands.check_tiling",
+        "what cutting into tiles costs, and the smallest safe tile",
+    ),
+    ("compare",): (
+        "weights_convert.commands.compare",
+        "whether Paddle, Torch and NumPy compute the same network, node by node",
+    ),
+    ("report",): ("shared.cli.report", "one HTML page of runs: search, table, pictures"),
+    ("archive", "add"): ("shared.cli.archive_add", "put spec files into an archive"),
+    ("archive", "list"): ("shared.cli.archive_list", "the specs of an archive"),
+    ("archive", "show"): ("shared.cli.archive_show", "one spec of an archive"),
+    ("archive", "diff"): ("shared.cli.archive_diff", "fields in which two specs differ"),
+    ("archive", "verify"): ("shared.cli.archive_verify", "check ids, costs and schemas of an archive"),
 }
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -45,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = _command(words)
     if command is None:
         return _overview(words)
-    module = importlib.import_module(f"shared.cli.{COMMANDS[command][0]}")
+    module = importlib.import_module(COMMANDS[command][0])
     args = _parser(command, module).parse_args(words[len(command) :])
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:

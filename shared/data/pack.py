@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.content_id import content_digest, pixel_digest
-from shared.data.images import Bits
 from shared.data.pack_index import SPLITS, Entry, Split, read_index, to_json, write_index
 from shared.errors import UsageError
 from shared.files import publish
+from shared.images.pixels import Bits
 
 SCHEMA = "gpnas-sr/pack/1"
 REMEDY = "make it again with `gpnas-sr data prepare`"

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.header import image_size
-from shared.data.images import read_image
 from shared.data.naming import SUFFIXES, Candidate, read_name
 from shared.errors import PairError, UsageError
+from shared.images.header import image_size
+from shared.images.pixels import read_image
 
 SCALES = (2, 3, 4)
 MIN_SIDE = 2  # px of LR: along a single row or column nothing can be aligned

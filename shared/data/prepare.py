@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from shared.data.alignment import measure_shift, ncc
 from shared.data.pack import Pack, PackPair, write_pack
 from shared.data.pairs import REASONS_SHOWN, Discovery, FoundPair, Skipped, discover, read_pair
-from shared.data.preparation import SCHEMA, DroppedPair, KeptPair, PrepareConfig, Report
 from shared.data.split import hashed_validation, matching
 from shared.errors import PairError, UsageError
 from shared.files import read_json, sha256_file, write_json
 from shared.progress import track
+from shared.records.preparation import SCHEMA, DroppedPair, KeptPair, PrepareConfig, Report
 from shared.spec import explain, software
 
 __all__ = ["PrepareConfig", "Report", "make_config", "prepare", "report_path"]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.images import to_float
 from shared.data.pack import Pack
 from shared.errors import UsageError
+from shared.images.pixels import to_float
 
 WORDS = 4  # 64-bit words of a Philox block, one block a draw
 ORDER, PLACE = 1, 2  # streams: the order of pairs, and where and how to cut

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.images import quantise, read_image, to_float
 from shared.errors import PairError
+from shared.images.pixels import quantise, read_image, to_float
 from shared.metrics import psnr_rgb
 from shared.report.read import ExampleFiles
 

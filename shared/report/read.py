@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from shared.errors import UsageError
 from shared.files import read_json
+from shared.records.weights import KEY
 from shared.report.records import AblationFile, LogLine, RunFacts, Trial
 from shared.spec import SpecFile, explain, read_spec_file
-from shared.weights import KEY
 
 Model = TypeVar("Model", bound=BaseModel)
 

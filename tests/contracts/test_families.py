@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from shared.cost import graph_cost
 from shared.errors import SpecError
-from shared.families import FAMILIES, Family, build_graph, dual_graphs
-from shared.initialization import initial_weights, random_weights
-from shared.reference import run
+from shared.network.cost import graph_cost
+from shared.network.families import FAMILIES, Family, build_graph, dual_graphs
+from shared.network.initialization import initial_weights, random_weights
+from shared.network.reference import run
 from shared.resize import bicubic_upscale
 from shared.spec import make_spec_file, parse
 

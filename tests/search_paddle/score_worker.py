@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from search_paddle.residuals import write_residuals
-from search_paddle.worker import Handler, serve
+from search_paddle.proxy.residuals import write_residuals
+from search_paddle.proxy.worker import Handler, serve
 
 
 def load() -> Handler:

@@ -1,4 +1,4 @@
-"""A real worker without Paddle: speaks the protocol of search_paddle/worker.py; what it does stands in the request."""
+"""A real worker without Paddle: speaks the protocol of search_paddle/proxy/worker.py; what it does stands in the request."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from search_paddle.worker import Handler, serve
+from search_paddle.proxy.worker import Handler, serve
 
 
 def load() -> Handler:

@@ -5,11 +5,11 @@ import paddle
 import pytest
 
 from search_paddle.network import build_graph, set_weights
-from shared.families import build_graph as graph_of
-from shared.graph import Concat, Crop
-from shared.initialization import random_weights
-from shared.reference import run
-from shared.rewrites import faster
+from shared.network.families import build_graph as graph_of
+from shared.network.graph import Concat, Crop
+from shared.network.initialization import random_weights
+from shared.network.reference import run
+from shared.network.rewrites import faster
 from shared.spec import parse
 
 pytestmark = pytest.mark.paddle

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from search_paddle.journal import read_journal
-from shared.suite import read_suite
+from shared.records.suite import read_suite
 
 pytestmark = [pytest.mark.paddle, pytest.mark.slow]
 

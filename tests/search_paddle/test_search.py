@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 
 from search_paddle.config import SearchConfig, make_config
-from search_paddle.gp_nas.errors import correlate, error_products
 from search_paddle.journal import read_journal
 from search_paddle.search import SearchResult, run_search
 from search_paddle.space import read_space, within_limits
 from search_paddle.standing import stand
-from shared.archive import Archive
-from shared.cost import cost
+from search_paddle.suite.error_covariance import correlate, error_products
 from shared.errors import SpecError, UsageError, WorkError
+from shared.network.cost import cost
+from shared.records.archive import Archive
+from shared.records.suite import read_suite
 from shared.space import SearchSpace
 from shared.spec import parse
-from shared.suite import read_suite
 
 WORKER = (sys.executable, "-P", str(Path(__file__).with_name("score_worker.py")))
 FAMILIES = {

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import SpecError, UsageError
-from shared.families import build_graph
+from shared.network.families import build_graph
 from shared.spec import PRESETS, make_spec_file, parse
 
 DRN = {"family": "drn", "scale": 4, "features": 32, "blocks": 2, "stages": 3}

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from shared.families import build_graph as graph_of
-from shared.graph import INPUT, Concat, Crop, Graph, GraphBuilder
-from shared.initialization import random_weights
-from shared.reference import run
-from shared.rewrites import faster
+from shared.network.families import build_graph as graph_of
+from shared.network.graph import INPUT, Concat, Crop, Graph, GraphBuilder
+from shared.network.initialization import random_weights
+from shared.network.reference import run
+from shared.network.rewrites import faster
 from shared.spec import parse
 from train_torch.network import build_graph, node_outputs, set_weights
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shared.data.images import to_float
 from shared.errors import OutOfMemoryError, UsageError
+from shared.images.pixels import to_float
 from train_torch.ensemble.memory import PIECE_BYTES, Layout, choose_layout
 from train_torch.ensemble.modules import Network, check_finite, evaluating, prepare
 from train_torch.ensemble.patches import blending_weights

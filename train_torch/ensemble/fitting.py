@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.images import to_float
 from shared.data.source import Pair
 from shared.error_shares import Covariance, least_error_shares, shrunk_covariance
+from shared.images.pixels import to_float
 
 Enlarge = Callable[[NDArray[np.float32]], NDArray[np.floating]]  # (h, w, 3) in [0, 1] -> (s·h, s·w, 3)
 

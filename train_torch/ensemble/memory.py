@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from shared.errors import UsageError
-from shared.graph import INPUT, Crop, Graph
+from shared.network.graph import INPUT, Crop, Graph
 from train_torch.ensemble.modules import Network
 from train_torch.ensemble.patches import KEPT
 from train_torch.ensemble.plan import Grid, Plan

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
-from shared.graph import INPUT, Conv, Graph
-from shared.rewrites import faster
+from shared.network.graph import INPUT, Conv, Graph
+from shared.network.rewrites import faster
 from train_torch.ensemble.plan import Precision
 from train_torch.network import build_graph, get_weights, graph_in
 

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from shared.errors import UsageError
-from shared.suite import Member, read_suite
-from shared.weights import load_weights
+from shared.records.suite import Member, read_suite
+from shared.records.weights import load_weights
 from train_torch.network import build
 
 

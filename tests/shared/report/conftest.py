@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from shared.metrics import psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from shared.records.weights import write_arrays
 from shared.resize import bicubic_upscale
 from shared.spec import make_spec_file, parse
-from shared.weights import write_arrays
 
 METRICS = {"psnr_rgb": psnr_rgb, "psnr_y": psnr_y, "ssim_rgb": ssim_rgb, "ssim_y": ssim_y}
 BOTH = ["self_ensemble", "patch_ensemble"]

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from shared.errors import OutOfMemoryError, UsageError
-from shared.families import build_graph
-from shared.graph import INPUT, GraphBuilder
-from shared.initialization import random_weights
+from shared.network.families import build_graph
+from shared.network.graph import INPUT, GraphBuilder
+from shared.network.initialization import random_weights
 from shared.spec import parse
 from train_torch.ensemble import engine, memory
 from train_torch.ensemble.engine import member_bands

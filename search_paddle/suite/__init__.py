@@ -1,0 +1,1 @@
+"""Which trained networks belong together, by the covariance of their errors. NumPy only."""

@@ -1,0 +1,5 @@
+"""The registered network families, under the short path that notebooks and other projects import."""
+
+from shared.network.families import FAMILIES, Family, build_graph, dual_graphs, family_of
+
+__all__ = ["FAMILIES", "Family", "build_graph", "dual_graphs", "family_of"]

@@ -1,0 +1,97 @@
+"""Float64 NumPy executor of a Graph: the oracle that both frameworks are held against. Slow, plain, and independent of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from shared.network.graph import (
+    INPUT,
+    Add,
+    Concat,
+    Conv,
+    Crop,
+    GlobalMean,
+    Graph,
+    LeakyRelu,
+    Multiply,
+    PixelShuffle,
+    Primitive,
+    Relu,
+    Resize,
+    Scale,
+    Sigmoid,
+)
+from shared.resize import enlargement_matrix
+
+Array = NDArray[np.float64]
+
+
+def run(graph: Graph, weights: Mapping[str, NDArray[Any]], image: NDArray[Any]) -> dict[str, Array]:
+    """Output of every node.
+
+    Args:
+        graph: the network.
+        weights: name -> array, any float dtype; computed with as float64.
+        image: (n, c, h, w) in [0, 1].
+
+    Returns:
+        name -> float64 (n, channels, height, width), `input` first, in graph order.
+    """
+    values: dict[str, Array] = {INPUT: np.asarray(image, dtype=np.float64)}
+    for node in graph.nodes:
+        values[node.name] = apply(node, [values[name] for name in node.inputs], weights)
+    return values
+
+
+def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[Any]]) -> Array:
+    """Output of one node, float64, given its inputs."""
+    x = inputs[0]
+    match node:
+        case Conv():
+            return _conv(node, x, weights)
+        case Add():
+            return x + inputs[1]
+        case Multiply():
+            return x * inputs[1]
+        case Concat(axis=axis):
+            return np.concatenate(inputs, axis=axis)
+        case Crop():
+            return x[:, :, slice(*node.rows), slice(*node.columns)]
+        case Scale(factor=factor):
+            return x * factor
+        case Relu():
+            return np.maximum(x, 0)
+        case LeakyRelu(slope=slope):
+            return np.where(x > 0, x, slope * x)
+        case Sigmoid():
+            return np.asarray(expit(x))
+        case GlobalMean():
+            return np.asarray(np.mean(x, axis=(2, 3), keepdims=True))
+        case PixelShuffle(factor=factor):
+            return _pixel_shuffle(x, factor)
+        case Resize(factor=factor, kernel=kernel):
+            rows = enlargement_matrix(x.shape[2], factor, kernel)
+            columns = enlargement_matrix(x.shape[3], factor, kernel)
+            return np.asarray(np.einsum("yi,ncij,xj->ncyx", rows, x, columns, optimize=True))
+
+
+def _conv(node: Conv, x: Array, weights: Mapping[str, NDArray[Any]]) -> Array:
+    weight = weights[f"{node.owner}.weight"].astype(np.float64)
+    pad = node.padding
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = sliding_window_view(padded, (1, 1, node.kernel, node.kernel))[:, :, :: node.stride, :: node.stride, 0, 0]
+    y: Array = np.asarray(np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))), dtype=np.float64)
+    y = y.transpose(0, 3, 1, 2)
+    if node.bias:
+        y = y + weights[f"{node.owner}.bias"].astype(np.float64)[:, None, None]
+    return y
+
+
+def _pixel_shuffle(x: Array, factor: int) -> Array:
+    n, channels, height, width = x.shape
+    cells = x.reshape(n, channels // factor**2, factor, factor, height, width)
+    return cells.transpose(0, 1, 4, 2, 5, 3).reshape(n, channels // factor**2, height * factor, width * factor)

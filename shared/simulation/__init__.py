@@ -1,0 +1,1 @@
+"""A simulated camera: LR/HR pairs from clean photographs."""

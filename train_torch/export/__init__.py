@@ -1,0 +1,1 @@
+"""Networks and suites as ONNX files or torch.export programs."""

@@ -1,0 +1,1 @@
+"""Full training of the members of a suite."""

@@ -1,0 +1,207 @@
+"""Trains a suite: every member in turn or in parallel processes, then the suite file."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shared.data.pack import Pack
+from shared.data.source import Pair
+from shared.errors import NonFiniteError, OutOfMemoryError, UsageError, WorkError
+from shared.files import read_json, write_json
+from shared.records.archive import Archive
+from shared.records.suite import Member, Suite, write_suite
+from shared.records.weights import load_weights
+from train_torch.config import BOOKKEEPING, TrainConfig
+from train_torch.ensemble.fitting import fit_shares
+from train_torch.network import build
+from train_torch.training.distillation import distilled_pack
+from train_torch.training.interruption import Interruption, interruptible
+from train_torch.training.jobs import run_jobs
+from train_torch.training.member import MemberTask, TrainedMember, differences, finished_member
+from train_torch.training.run_folder import RunFolder
+from train_torch.training.sources import Source, find_sources
+from train_torch.training.trainer import make_sampler, train_member
+from train_torch.training.validation import bicubic, enlarger, score, spread
+
+SCHEMA = "gpnas-sr/train/1"
+
+log = logging.getLogger("gpnas_sr")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedSuite:
+    """A finished suite: its file, its members in order, and bicubic's mean PSNR-RGB on the validation pairs, dB."""
+
+    path: Path
+    members: tuple[TrainedMember, ...]
+    bicubic_psnr_rgb: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The value of `gpnas-sr train --json`."""
+        return {
+            "suite": str(self.path),
+            "members": [member.to_json() for member in self.members],
+            "bicubic_psnr_rgb": self.bicubic_psnr_rgb,
+        }
+
+
+def train_suite(
+    names: Sequence[str | Path],
+    *,
+    pack: Path,
+    out: Path,
+    config: TrainConfig,
+    jobs: int = 1,
+    distill: Path | None = None,
+) -> TrainedSuite:
+    """Train every network that `names` stand for, and write the suite with the shares that the configuration asks for.
+
+    A member whose weights are there is not trained again; an unfinished one goes on from its checkpoint. A member that
+    fails does not keep the others from being trained. Weights do not depend on `jobs` if `config.threads` is set.
+
+    Args:
+        names: run folders, suites, spec files, weights files, presets (see `find_sources`).
+        pack: HDF5 pack of pairs.
+        out: folder of the run; may hold an earlier run of the same configuration and data.
+        config: how to train.
+        jobs: members trained at once, each in a process of its own; 1: in this process.
+        distill: suite whose results are mixed into the targets (`distilled_pack`, kept in `out`); None: HR alone.
+
+    Raises:
+        UsageError: names, data and configuration do not fit each other, or what the folder holds.
+        WorkError: a member failed; names each with its reason. No suite file is written.
+        KeyboardInterrupt: interrupted; states are saved, the same call goes on.
+    """
+    if jobs < 1:
+        raise UsageError(f"jobs: got {jobs}, expected at least 1")
+    folder = RunFolder(out)
+    if distill is not None:
+        with Pack(pack) as opened:
+            pack = distilled_pack(opened, distill, folder.distilled, share=config.distill_share)
+    with Pack(pack) as opened:
+        tasks = [_task(source, pack, folder, config) for source in find_sources(names, opened.scale)]
+        config.check_scale(opened.scale)
+        make_sampler(opened, config)
+        baseline = _record(folder, tasks, opened)
+    for task in tasks:
+        Archive(folder.archive).add(task.spec_file)
+    members = _train_all(tasks, jobs)
+    write_suite(folder.suite, _suite(folder, tasks, members, _shares(tasks, members, config)))
+    return TrainedSuite(path=folder.suite, members=tuple(members), bicubic_psnr_rgb=baseline)
+
+
+def _task(source: Source, pack: Path, folder: RunFolder, config: TrainConfig) -> MemberTask:
+    if config.init == "seed":
+        return MemberTask(spec_file=source.spec_file, init=None, pack=pack, out=folder, config=config)
+    if source.weights is None:
+        raise UsageError(
+            f"{source.spec_file.id}: init = 'source' with a source that has no weights; expected a trained suite, a weights "
+            "file, or init = 'seed'"
+        )
+    return MemberTask(spec_file=source.spec_file, init=source.weights, pack=pack, out=folder, config=config)
+
+
+def _record(folder: RunFolder, tasks: Sequence[MemberTask], pack: Pack) -> float:
+    """Write what the run is, or compare with what is recorded. Returns the bicubic baseline.
+
+    Raises:
+        UsageError: the folder holds another run; names what differs.
+    """
+    config = tasks[0].config
+    settings = {"config": config.model_dump(), "data_sha256": pack.sha256}
+    ids = [task.id for task in tasks]
+    if folder.record.exists():
+        recorded = read_json(folder.record)
+        _check_same(folder, recorded, settings, ids)
+        baseline = float(recorded["bicubic_psnr_rgb"])
+    elif (other := [name for name in ("run.json", "suite.json") if (folder.path / name).exists()]) != []:
+        raise UsageError(
+            f"{folder.path}: holds {other[0]} of another run, expected a new folder or one of gpnas-sr train"
+        )
+    else:
+        log.info("bicubic baseline on the validation pairs …")
+        baseline = score(bicubic(pack.scale), pack, config.validation_pairs)
+    record = {"schema": SCHEMA, **settings, "scale": pack.scale, "members": ids, "bicubic_psnr_rgb": baseline}
+    write_json(folder.record, record)
+    return baseline
+
+
+def _check_same(
+    folder: RunFolder, recorded: Mapping[str, Any], settings: Mapping[str, Any], ids: Sequence[str]
+) -> None:
+    if recorded.get("schema") != SCHEMA:
+        raise UsageError(
+            f"{folder.record}: got schema {recorded.get('schema')!r}, expected {SCHEMA!r}; use another folder"
+        )
+    there = {name: recorded[name] for name in settings}
+    ignored = {f"config.{name}" for name in BOOKKEEPING}
+    differing = [text for text in differences(there, settings) if text.partition(":")[0] not in ignored]
+    if differing:
+        raise UsageError(
+            f"{folder.path}: holds a run with other settings ({'; '.join(differing)}); use another output folder"
+        )
+    missing = [spec_id for spec_id in recorded["members"] if spec_id not in ids]
+    if missing:
+        raise UsageError(
+            f"{folder.path}: holds {', '.join(missing)} too, which is not named now; name it again or use another folder"
+        )
+
+
+def _train_all(tasks: Sequence[MemberTask], jobs: int) -> list[TrainedMember]:
+    pending = [task for task in tasks if finished_member(task) is None]
+    with interruptible() as interruption:
+        parallel = jobs > 1 and len(pending) > 1
+        failures = run_jobs(pending, jobs, interruption) if parallel else _in_turn(pending, interruption)
+    if failures:
+        reasons = "; ".join(f"{spec_id}: {reason}" for spec_id, reason in failures.items())
+        raise WorkError(f"{len(failures)} of {len(tasks)} members failed: {reasons}")
+    return [member for task in tasks if (member := finished_member(task)) is not None]
+
+
+def _in_turn(tasks: Sequence[MemberTask], interruption: Interruption) -> dict[str, str]:
+    """Train in this process. Returns id -> reason of members that failed."""
+    failures: dict[str, str] = {}
+    for task in tasks:
+        try:
+            train_member(task, interruption)
+        except (NonFiniteError, OutOfMemoryError) as error:
+            log.error("%s", error)
+            failures[task.id] = str(error)
+    return failures
+
+
+def _shares(tasks: Sequence[MemberTask], members: Sequence[TrainedMember], config: TrainConfig) -> list[float]:
+    """The members' shares in the mean, as the configuration says."""
+    if config.member_shares == "equal" or len(members) == 1:
+        return [1 / len(members)] * len(members)
+    networks = [
+        build(task.spec_file.spec, weights=load_weights(m.weights).network)
+        for task, m in zip(tasks, members, strict=True)
+    ]
+    with Pack(tasks[0].pack) as pack:
+        names = spread(pack.pairs("validation"), config.validation_pairs)
+        pairs = (Pair(name=name, lr=pack.lr(name), hr=pack.hr(name)) for name in names)
+        enlargers = [enlarger(network.eval(), torch.device("cpu")) for network in networks]
+        return fit_shares(enlargers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
+
+
+def _suite(
+    folder: RunFolder, tasks: Sequence[MemberTask], members: Sequence[TrainedMember], shares: Sequence[float]
+) -> Suite:
+    archive = Archive(folder.archive)
+    return Suite(
+        scale=tasks[0].spec_file.spec.scale,
+        members=tuple(
+            Member(
+                spec=task.spec_file.spec,
+                spec_path=archive.path(task.id),
+                weights_path=member.weights,
+                weight=share,
+            )
+            for task, member, share in zip(tasks, members, shares, strict=True)
+        ),
+    )

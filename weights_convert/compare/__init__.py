@@ -1,0 +1,1 @@
+"""Proof that frameworks compute one network: node by node, step by step."""

@@ -1,0 +1,87 @@
+"""Scaled errors, and how large they may be.
+
+    error = max|a - r| / max|r|       absolute where r is 0; infinite where a number is not finite or shapes differ
+
+Float64: one gate. Float32: a lone node is held against float64 on the same float32 inputs, its error scaled by what its sums
+are made of (natural size), since a sum that cancels has no digits of its own; the limit rises with the root of the number
+of terms.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.network.graph import Conv, GlobalMean, Multiply, Primitive
+from weights_convert.compare.case import DType
+
+FLOAT64_GATE = 1e-12
+FLOAT32_LONE = 5e-6  # of one node; kernels that add one after another come near it at TERMS (reference measurements)
+TERMS = 4 * 60 * 60
+FLOAT32_LOSS = 1e-6  # of the loss, relative, over a training at a rate of 1e-4
+FLOAT32_DRIFT = 1e-4  # of weights after a training: beyond it no rounding explains them
+
+Array = NDArray[np.floating]
+EPS = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.float64).eps)}
+
+
+def scaled_error(value: Array, reference: Array, size: float = 0.0) -> float:
+    """max|value - reference| / max(max|reference|, size); absolute where that is 0; infinite where a number is not finite."""
+    if value.shape != reference.shape or not (np.isfinite(value).all() and np.isfinite(reference).all()):
+        return float("inf")
+    size = max(size, largest(reference))
+    difference = float(np.abs(np.subtract(value, reference, dtype=np.float64)).max(initial=0.0))
+    return difference / size if size > 0 else difference
+
+
+def largest(array: Array) -> float:
+    """max|x|, 0 of nothing."""
+    return float(np.abs(array).max(initial=0.0))
+
+
+def lone_limit(terms: int, dtype: DType) -> float:
+    """Largest error of a lone node whose sums have so many terms."""
+    return FLOAT64_GATE if dtype == "float64" else FLOAT32_LONE * max(1.0, float(np.sqrt(terms / TERMS)))
+
+
+def output_sum(node: Primitive, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[int, float]:
+    """Terms in a sum of the node's output, and its natural size; 1 and 0 for nodes that add nothing up."""
+    match node:
+        case Conv():
+            weight = weights[f"{node.owner}.weight"]
+            return weight[0].size, _norm(weight, 0) * _rms(inputs[0])
+        case GlobalMean():
+            return inputs[0][0, 0].size, _rms(inputs[0])
+        case _:
+            return 1, 0.0
+
+
+def input_sum(
+    node: Primitive, position: int, inputs: Sequence[Array], weights: Mapping[str, Array], cotangent: Array
+) -> tuple[int, float]:
+    """The same of the gradient of one input."""
+    match node:
+        case Conv():
+            weight = weights[f"{node.owner}.weight"]
+            return weight[:, 0].size, _norm(weight, 1) * _rms(cotangent)
+        case Multiply() if inputs[position].shape != cotangent.shape:
+            pixels = cotangent[0, 0].size
+            return pixels, float(np.sqrt(pixels)) * _rms(cotangent) * _rms(inputs[1 - position])
+        case _:
+            return 1, 0.0
+
+
+def weight_sum(name: str, x: Array, cotangent: Array) -> tuple[int, float]:
+    """The same of the gradient of a convolution's weight or bias."""
+    size = _norm(cotangent, 1)
+    return cotangent[:, 0].size, size * _rms(x) if name.endswith(".weight") else size
+
+
+def _rms(array: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
+
+
+def _norm(array: Array, axis: int) -> float:
+    """Largest Euclidean norm of a slice across `axis`."""
+    others = tuple(index for index in range(array.ndim) if index != axis)
+    return float(np.sqrt(np.square(array, dtype=np.float64).sum(axis=others).max(initial=0.0)))

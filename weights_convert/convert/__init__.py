@@ -1,0 +1,1 @@
+"""Weights between our files, Paddle, Torch and published checkpoints."""
