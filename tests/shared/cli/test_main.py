@@ -28,7 +28,7 @@ def test_the_example_parses(command):
 
     from shared.cli.main import _parser
 
-    module = importlib.import_module(f"shared.cli.{COMMANDS[command][0]}")
+    module = importlib.import_module(COMMANDS[command][0])
     for line in module.EXAMPLE.strip().splitlines():
         words = shlex.split(line)
         assert tuple(words[1 : 1 + len(command)]) == command

@@ -329,14 +329,14 @@ def test_the_commands_of_the_documentation_parse():
     import importlib
     import shlex
 
-    from shared.cli.main import _parser
+    from shared.cli.main import COMMANDS, _parser
 
     text = (Path(__file__).parents[3] / "docs" / "convert.md").read_text()
     lines = [line.split("#")[0] for line in text.splitlines() if line.startswith("    gpnas-sr ")]
     assert len(lines) == 5
     for line in lines:
         _, command, *words = shlex.split(line)
-        _parser((command,), importlib.import_module(f"shared.cli.{command}")).parse_args(words)
+        _parser((command,), importlib.import_module(COMMANDS[(command,)][0])).parse_args(words)
 
 
 def assert_equal(found, expected):
