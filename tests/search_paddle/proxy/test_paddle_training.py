@@ -134,7 +134,8 @@ def test_dead_weights_behind_a_finite_loss_are_found() -> None:
         check_weights(network, 7, SHORT)
 
 
-def test_an_overflow_that_relu_hides_from_the_output_is_found() -> None:
+def test_an_overflow_inside_is_found_whatever_relu_makes_of_it() -> None:
+    """Paddle's ReLU turns NaN into 0 on some CPUs and keeps it on others: the output alone would not tell."""
     network = build(SPECS["drn"])
     image = paddle.ones([1, 3, 8, 8])
     check_activations(network, image, 0, SHORT)
@@ -142,7 +143,6 @@ def test_an_overflow_that_relu_hides_from_the_output_is_found() -> None:
     weights["head.bias"].set_value(np.full(16, 4, np.float32))  # 4 x 3e38 overflows, and infinity - infinity is NaN
     weights[f"{name}.weight"].set_value(np.tile(np.array([3e38, -3e38], np.float32)[:, None, None], (16, 8, 3, 3)))
     check_weights(network, 0, SHORT)
-    assert np.isfinite(network(image).numpy()).all()
     with pytest.raises(NonFiniteError, match=f"step 7: output of {name} is not finite"):
         check_activations(network, image, 7, SHORT)
 

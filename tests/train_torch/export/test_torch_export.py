@@ -18,8 +18,8 @@ from shared.records.suite import Suite, write_suite
 from shared.records.weights import save_weights
 from shared.spec import make_spec_file, parse
 from train_torch.ensemble import load_suite, upscale
+from train_torch.export import graph as export_graph
 from train_torch.export.export import Member, check, export, read_members
-from train_torch.export.export import graph as export_graph
 from train_torch.export.graph import EnlargeAnySize
 from train_torch.export.onnx_file import OnnxNetwork, metadata_of, opset_of
 from train_torch.network import enlarge
