@@ -5,7 +5,7 @@
 
 One process, one thread. What is finished is kept in the folder of --out, a line a piece of work; run again, it goes on. Our own
 lines carry a hash of search_paddle/gp_nas, so a change of the sampler runs ours anew and nothing else. At the end the summary is
-written to benchmarks/nas/peers.json and its tables to docs/search.md.
+written to benchmarks/nas/peers.json and its tables to benchmarks/nas/results.md.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from shared.files import write_json
 
 PARTS = ("searches", "predictions", "speed", "report")
 SUMMARY = Path(__file__).with_name("peers.json")
-PAGE = Path(__file__).parents[2] / "docs" / "search.md"
+PAGE = Path(__file__).with_name("results.md")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "optuna", "torch", "botorch", "gpytorch", "smac", "HEBO")
 
 

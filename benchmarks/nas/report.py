@@ -1,4 +1,4 @@
-"""The tables of docs/search.md, from the summary of the searches, predictions and timings."""
+"""The tables of results.md, from the summary of the searches, predictions and timings."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

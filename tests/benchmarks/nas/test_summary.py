@@ -79,7 +79,7 @@ def test_predictions_are_compared_on_common_draws_and_with_the_best_other():
 
 
 def test_tables_replace_what_stands_between_the_marks(tmp_path, monkeypatch):
-    page = tmp_path / "search.md"
+    page = tmp_path / "results.md"
     page.write_text(f"# Title\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     monkeypatch.setattr(report, "markdown", lambda summary: summary["text"])
     for _ in range(2):
