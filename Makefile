@@ -1,4 +1,4 @@
-# make demo, make test: each makes .venv itself on the first call.
+# make demo, make test: each creates .venv on its first call.
 PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
@@ -9,10 +9,13 @@ unexport PYTHONPATH PYTHONHOME
 .PHONY: help setup demo test test-fast lint format types imports clean peers-env paddleslim-env peers
 
 help:
-	@echo "make demo   the whole method on simulated pairs, leaves runs/demo/report.html"
-	@echo "make test   ruff, mypy, import contracts, all tests (make test-fast: those without a framework)"
-	@echo "make peers  the search against other packages (hours); make peers-env, paddleslim-env: their environments"
-	@echo "make lint format types imports setup clean"
+	@echo "make demo       run the whole method on simulated pairs; the result is runs/demo/report.html"
+	@echo "make test       all checks and tests: ruff, mypy, import contracts, pytest"
+	@echo "make test-fast  only the tests that need no framework"
+	@echo "make setup      create .venv with the pinned versions (demo and test do this on their first call)"
+	@echo "make format     format the code; make lint, make types, make imports: single checks"
+	@echo "make peers      compare the search with other packages (takes hours; installs .venv-peers and .venv-paddleslim)"
+	@echo "make clean      delete environments, runs and caches"
 
 setup: $(READY)
 
