@@ -184,7 +184,7 @@ def first_score(row: Mapping[str, Any]) -> float:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The tables of docs/suite.md."""
+    """The tables, as findings.md describes them."""
     lines = [results["how"], "", "| long trainings | mean rank of the best, ours | random | p |", "|---|---|---|---|"]
     lines += [f"| {n} | {e['ours']:.2f} | {e['random']:.2f} | {e['p']:.1e} |" for n, e in results["singles"].items()]
     lines += ["", "| proposals | held-out PSNR of the suite, dB | gain of the first way, dB | p |", "|---|---|---|---|"]

@@ -115,7 +115,7 @@ def _psnr(table: SrTable, run: str) -> Floats:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """The table of docs/suite.md: gain in dB and p, a column for each setting."""
+    """The table of findings.md: gain in dB and p, a column for each setting."""
     settings = list(results["settings"])
     lines = ["| rule | " + " | ".join(settings) + " |", "|---" * (len(settings) + 1) + "|"]
     for rule in RULES:

@@ -178,7 +178,7 @@ def _correlation(values: Floats, final: Floats) -> dict[str, float]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The tables of docs/suite.md."""
+    """The tables, as findings.md describes them."""
     lines = [
         results["how"],
         "",
