@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from shared.network.architecture import ArchSpec
 from shared.network.graph import Graph
+from shared.schedule import ema_decay, learning_rate
 from train_torch.network import build_graph
-from train_torch.training.schedule import ema_decay, learning_rate
 from train_torch.training.step import Training
 from weights_convert.compare.case import DType
 from weights_convert.compare.dump.torch_worker import make_training
@@ -174,7 +174,7 @@ def schedule_early(started: Training) -> None:
 
 def ema_late(started: Training) -> None:
     steps, follow = iter(range(1, started.config.steps + 1)), started._follow
-    started._follow = lambda decay: follow(ema_decay(next(steps), started.config))
+    started._follow = lambda decay: follow(ema_decay(next(steps), started.config.ema_decay))
 
 
 TRAINING_EDITS: dict[str, Callable[[Training], None]] = {

@@ -21,10 +21,10 @@ import torch
 
 from shared.files import write_bytes, write_json
 from shared.spec import parse
-from train_torch.ensemble.memory import MEGABYTE, choose_layout, need
+from train_torch.ensemble.memory import MEGABYTE, choose_traversal, need
 from train_torch.ensemble.modules import prepare
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.presets import preset
+from train_torch.ensemble.plan import preset
 from train_torch.network import build
 
 RCAN32 = {"family": "rcan", "scale": 4, "features": 32, "groups": 2, "blocks": 4}
@@ -47,8 +47,8 @@ def measure(index: int) -> dict[str, float]:
     networks = prepare([build(spec, seed=seed) for seed in range(count)], spec.scale)
     lr = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     plan = replace(preset(quality, spec.scale), batch=batch)
-    layout = choose_layout(networks, plan, height, width)
-    predicted = need(networks, plan, height, width, layout)
+    traversal = choose_traversal(networks, plan, height, width)
+    predicted = need(networks, plan, height, width, traversal)
     started = time.process_time()
     rows = sum(len(band) for band in upscale_bands(networks, lr, plan))
     assert rows == height * spec.scale
@@ -59,7 +59,7 @@ def measure(index: int) -> dict[str, float]:
         "work": predicted.work,
         "predicted": predicted.total,
         "reached": reached,
-        "batch": layout.batch,
+        "batch": traversal.batch,
         "cpu_seconds": time.process_time() - started,
     }
 

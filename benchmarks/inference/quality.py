@@ -29,12 +29,11 @@ from shared.resize import bicubic_downscale
 from train_torch.ensemble import load_suite
 from train_torch.ensemble.modules import prepare
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.plan import Plan
-from train_torch.ensemble.presets import preset
+from train_torch.ensemble.plan import PassPlan, preset
 from train_torch.ensemble.self_ensemble import transforms
 
 SCALE, CROP = 4, 4
-PLANS: dict[str, Plan] = {
+PLANS: dict[str, PassPlan] = {
     "fast": preset("fast", SCALE),
     "balanced": preset("balanced", SCALE),
     "paper": preset("paper", SCALE),

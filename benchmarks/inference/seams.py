@@ -32,8 +32,7 @@ from shared.resize import bicubic_upscale
 from shared.spec import software
 from train_torch.ensemble import load_suite
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.plan import Plan
-from train_torch.ensemble.presets import PRESETS, preset
+from train_torch.ensemble.plan import PRESETS, PassPlan, preset
 from train_torch.ensemble.self_ensemble import transforms
 from train_torch.evaluation.intervals import gain_interval
 
@@ -43,7 +42,7 @@ RIM, FAR = 16, 8  # HR px: left out at the image's rim; least distance of an ins
 MEASURES = ("error beside", "step across")
 
 
-def plans(shrink: int) -> dict[str, Plan]:
+def plans(shrink: int) -> dict[str, PassPlan]:
     """The presets with sides and strides divided by `shrink`, and the control: hard tiles in one pass."""
     named = {name: preset(name, SCALE) for name in PRESETS}
     small = {
@@ -51,11 +50,13 @@ def plans(shrink: int) -> dict[str, Plan]:
         for name, plan in named.items()
     }
     return small | {
-        "control: hard tiles": Plan(scale=SCALE, patch=120 // shrink, stride=120 // shrink, transforms=transforms(1))
+        "control: hard tiles": PassPlan(
+            scale=SCALE, patch=120 // shrink, stride=120 // shrink, transforms=transforms(1)
+        )
     }
 
 
-def enlarge(network: nn.Module, lr: np.ndarray, plan: Plan) -> np.ndarray:
+def enlarge(network: nn.Module, lr: np.ndarray, plan: PassPlan) -> np.ndarray:
     return np.concatenate(list(upscale_bands([network], lr, plan)))
 
 
@@ -75,7 +76,7 @@ def lines(starts: Sequence[int], side: int, size: int) -> tuple[np.ndarray, np.n
     return candidates[at], candidates[distance >= FAR]
 
 
-def differences(lr: np.ndarray, hr: np.ndarray, network: nn.Module, plan: Plan, whole: np.ndarray) -> np.ndarray:
+def differences(lr: np.ndarray, hr: np.ndarray, network: nn.Module, plan: PassPlan, whole: np.ndarray) -> np.ndarray:
     """The d of both measures for one image of several tiles, (2,)."""
     grid = plan.grid(*lr.shape[:2])
     tiled = enlarge(network, lr, plan)
@@ -105,14 +106,14 @@ def photographs(folder: Path, most: int, side: int) -> Iterator[tuple[np.ndarray
 
 
 def test(
-    name: str, plan: Plan, pairs: Iterable[tuple[np.ndarray, np.ndarray]], network: nn.Module, kept: Path
+    name: str, plan: PassPlan, pairs: Iterable[tuple[np.ndarray, np.ndarray]], network: nn.Module, kept: Path
 ) -> Iterator[str]:
     """A row of the table for each measure; the numbers of each image are kept."""
     found = []
     for index, (lr, hr) in enumerate(pairs):
         path = kept / f"{name.replace(':', '')}_{index}.json"
         if not path.exists():
-            whole = enlarge(network, lr, Plan(scale=SCALE, patch=None, transforms=plan.transforms))
+            whole = enlarge(network, lr, PassPlan(scale=SCALE, patch=None, transforms=plan.transforms))
             write_json(path, differences(lr, hr, network, plan, whole).tolist())
         found.append(read_json(path))
     for measure, column in zip(MEASURES, np.array(found).T, strict=True):

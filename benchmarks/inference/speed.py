@@ -25,9 +25,9 @@ from shared.files import write_bytes, write_json
 from shared.network.cost import graph_cost
 from shared.network.families import build_graph
 from shared.spec import parse
-from train_torch.ensemble.modules import Network, evaluating, prepare
+from train_torch.ensemble.modules import PreparedMember, evaluating, prepare
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.presets import PRESETS, preset
+from train_torch.ensemble.plan import PRESETS, preset
 from train_torch.network import build
 
 SCALE, HEIGHT, WIDTH, PATCH, STRIDE = 4, 180, 240, 120, 60
@@ -71,7 +71,7 @@ def naive(members: list[nn.Module], lr: np.ndarray) -> np.ndarray:
     return total / weights
 
 
-def ours(networks: tuple[Network, ...], lr: np.ndarray, quality: str) -> np.ndarray:
+def ours(networks: tuple[PreparedMember, ...], lr: np.ndarray, quality: str) -> np.ndarray:
     return np.concatenate(list(upscale_bands(networks, lr, preset(quality, SCALE))))
 
 
@@ -111,7 +111,7 @@ def peak_gflops() -> dict[str, float]:
     return {"matmul": 2 * 2048**3 / matmul / 1e9, "conv": 2 * 120**2 * 64 * 64 * 9 / conv / 1e9}
 
 
-def gflop(specs: tuple[dict, ...], networks: tuple[Network, ...], pixels: int) -> tuple[float, float]:
+def gflop(specs: tuple[dict, ...], networks: tuple[PreparedMember, ...], pixels: int) -> tuple[float, float]:
     """Of as many LR px through all networks: as defined, and as rewritten."""
     defined = sum(graph_cost(build_graph(parse(spec)).inference()).macs_per_pixel for spec in specs)
     rewritten = sum(graph_cost(network.graph).macs_per_pixel for network in networks)

@@ -19,6 +19,7 @@ from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
 from shared.errors import NonFiniteError, WorkError
 from shared.network.architecture import ArchSpec
+from shared.schedule import learning_rate
 
 WORST_LOSS = 0.5  # L1 of a uniform grey of 0.5, whatever the image in [0, 1]
 CURVE_POINTS = 20  # at which loss and weights are looked at
@@ -120,23 +121,6 @@ class _Run:
     steps: int = 0
     last: Evaluation | None = None
     stopped: str | None = None
-
-
-def learning_rate(step: int, config: ProxyConfig) -> float:
-    """Rate in force during step `step` (from 0); it is set before the step.
-
-    Warm-up, t < w:   r (t + 1) / w                                      (no step has rate 0)
-    Cosine, t >= w:   r_min + (r - r_min) (1 + cos(π (t - w) / (T - w))) / 2
-
-    Args:
-        step: 0 <= step < config.steps (T).
-        config: gives r, r_min, w (at most T - 1) and T.
-    """
-    highest, lowest, warmup = config.learning_rate, config.minimum_learning_rate, min(config.warmup, config.steps - 1)
-    if step < warmup:
-        return highest * (step + 1) / warmup
-    progress = (step - warmup) / (config.steps - warmup)
-    return lowest + (highest - lowest) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, floors: dict[int, float], run: _Run) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.errors import UsageError
 
-QUALITIES = ("fast", "balanced", "paper")  # as train_torch.ensemble.presets, which imports torch
+QUALITIES = ("fast", "balanced", "paper")  # as train_torch.ensemble.plan, which imports torch
 FUSIONS = ("mean", "robust")  # as train_torch.ensemble.fusion
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 

@@ -10,7 +10,7 @@ from shared.errors import UsageError
 from train_torch.commands import ensemble_options
 
 if TYPE_CHECKING:
-    from train_torch.ensemble.plan import Plan
+    from train_torch.ensemble.plan import PassPlan
 
 EXAMPLE = """
 gpnas-sr upscale runs/demo/suite.json photo.jpg photo_x4.png
@@ -64,11 +64,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Upscale every image; status 1 if one of several failed."""
-    from train_torch.upscale.plan import plan
+    from train_torch.upscale.file_queue import queue_files
 
     _check_streams(args)
     memory = None if args.memory is None else ensemble_options.parse_memory(args.memory)
-    todo = plan(args.input, args.output, bits=args.bits, uncertainty=args.uncertainty)  # refuses before torch is loaded
+    queue = queue_files(
+        args.input, args.output, bits=args.bits, uncertainty=args.uncertainty
+    )  # refuses before torch is loaded
 
     from train_torch.device import on_device
     from train_torch.ensemble import load_suite
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         fusion=args.fusion,
     )
     standard_input = sys.stdin.buffer.read() if STREAM in args.input else None
-    value = upscale_files(ensemble, todo, bits=args.bits, overwrite=args.overwrite, standard_input=standard_input)
+    value = upscale_files(ensemble, queue, bits=args.bits, overwrite=args.overwrite, standard_input=standard_input)
     value = {"suite": str(args.suite), "quality": args.quality, "fusion": args.fusion, **value}
     return {**value, "exit_status": 1} if value["failed"] else value
 
@@ -121,9 +123,9 @@ def _check_streams(args: argparse.Namespace) -> None:
         )
 
 
-def _ensemble_plan(args: argparse.Namespace, scale: int, memory: int | None) -> "Plan":
+def _ensemble_plan(args: argparse.Namespace, scale: int, memory: int | None) -> "PassPlan":
     """The preset, with the parts changed that are given."""
-    from train_torch.ensemble.presets import preset
+    from train_torch.ensemble.plan import preset
     from train_torch.ensemble.self_ensemble import transforms
 
     given = ensemble_options.options(args)

@@ -1,6 +1,6 @@
 """The three-level ensemble: one file a level, `pipeline.py` joins them, `suite.py` loads the members."""
 
+from train_torch.ensemble.loading import load_suite
 from train_torch.ensemble.pipeline import upscale, upscale_one
-from train_torch.ensemble.suite import load_suite
 
 __all__ = ["load_suite", "upscale", "upscale_one"]

@@ -10,14 +10,14 @@ from itertools import groupby, islice, zip_longest
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from shared.errors import OutOfMemoryError, UsageError
 from shared.images.pixels import to_float
-from train_torch.ensemble.memory import PIECE_BYTES, Layout, choose_layout
-from train_torch.ensemble.modules import Network, check_finite, evaluating, prepare
+from train_torch.ensemble.memory import PIECE_BYTES, Traversal, choose_traversal
+from train_torch.ensemble.modules import EnsembleMember, PreparedMember, check_finite, evaluating, prepare
 from train_torch.ensemble.patches import blending_weights
-from train_torch.ensemble.plan import Plan
+from train_torch.ensemble.plan import PassPlan
 from train_torch.ensemble.self_ensemble import Transform
 from train_torch.ensemble.spool import rows_of
 
@@ -28,7 +28,7 @@ RANGE_SLACK = 1e-6  # as shared.metrics: what float32 resizing of a white area m
 
 
 def member_bands(
-    members: Sequence[nn.Module | Network], lr: Lr, plan: Plan, *, advance: Callable[[int], None] = lambda pixels: None
+    members: Sequence[EnsembleMember], lr: Lr, plan: PassPlan, *, advance: Callable[[int], None] = lambda pixels: None
 ) -> Iterator[Image]:
     """Each member's image in bands of rows, each band as soon as no later patch touches it.
 
@@ -50,10 +50,10 @@ def member_bands(
     check_image(lr)
     networks = prepare(members, plan.scale, precision=plan.precision)
     (height, width), count = lr.shape[:2], len(networks)
-    layout = choose_layout(networks, plan, height, width)
-    strips = _strips(networks, lr, plan, layout, advance)
+    traversal = choose_traversal(networks, plan, height, width)
+    strips = _strips(networks, lr, plan, traversal, advance)
     rows = max(1, PIECE_BYTES // (count * plan.scale * width * 3 * np.dtype(np.float32).itemsize))
-    if layout.by_columns:
+    if traversal.by_columns:
         yield from rows_of(strips, members=count, height=height * plan.scale, width=width * plan.scale, rows=rows)
         return
     for band in strips:
@@ -76,12 +76,12 @@ def check_image(lr: Lr) -> None:
 
 
 def _strips(
-    networks: Sequence[Network], lr: Lr, plan: Plan, layout: Layout, advance: Callable[[int], None]
+    networks: Sequence[PreparedMember], lr: Lr, plan: PassPlan, traversal: Traversal, advance: Callable[[int], None]
 ) -> Iterator[Image]:
     """A band for each row of patches; by columns, the transposed band of a column. A view that the next one overwrites."""
     scale, grid = plan.scale, plan.grid(*lr.shape[:2])
     window = plan.blending_window(grid)
-    if layout.by_columns:
+    if traversal.by_columns:
         lr, grid, window = lr.swapaxes(0, 1), grid.transposed(), window.T
     weights = blending_weights(window, [scale * top for top in grid.tops], [scale * left for left in grid.lefts])
     sums = np.zeros((len(networks), grid.height * scale, lr.shape[1] * scale, 3), dtype=np.float32)
@@ -89,7 +89,7 @@ def _strips(
         patches = [lr[top : top + grid.height, left : left + grid.width] for left in grid.lefts]
         with evaluating(networks):
             for total, network in zip(sums, networks, strict=True):
-                images = _means(network, patches, plan.transforms, layout)
+                images = _means(network, patches, plan.transforms, traversal)
                 for column, (left, image) in enumerate(zip(grid.lefts, images, strict=True)):
                     total[:, left * scale : (left + grid.width) * scale] += weights(row, column)[..., None] * image
                     advance(grid.height * grid.width * len(plan.transforms))
@@ -100,18 +100,20 @@ def _strips(
         sums[:, kept:] = 0
 
 
-def _means(network: Network, patches: Sequence[Lr], transforms: Sequence[Transform], layout: Layout) -> Iterator[Image]:
+def _means(
+    network: PreparedMember, patches: Sequence[Lr], transforms: Sequence[Transform], traversal: Traversal
+) -> Iterator[Image]:
     """Mean over the transforms of what a network makes of each patch: float32 (scale·h, scale·w, 3).
 
     By columns patches lie transposed; the network sees them upright all the same, so both ways compute the same.
     """
-    turn = (2, 1, 0) if layout.by_columns else (2, 0, 1)
+    turn = (2, 1, 0) if traversal.by_columns else (2, 0, 1)
     upright = (torch.from_numpy(_floats(patch)).permute(turn)[None] for patch in patches)
-    images = _images(network, upright, transforms, layout.batch)
+    images = _images(network, upright, transforms, traversal.batch)
     for _ in patches:
         mean = _mean(images, len(transforms))
         check_finite(mean, network.name)
-        yield mean[0].permute((2, 1, 0) if layout.by_columns else (1, 2, 0)).numpy()
+        yield mean[0].permute((2, 1, 0) if traversal.by_columns else (1, 2, 0)).numpy()
 
 
 def _mean(images: Iterator[Tensor], count: int) -> Tensor:
@@ -126,7 +128,7 @@ def _mean(images: Iterator[Tensor], count: int) -> Tensor:
 
 
 def _images(
-    network: Network, patches: Iterator[Tensor], transforms: Sequence[Transform], batch: int
+    network: PreparedMember, patches: Iterator[Tensor], transforms: Sequence[Transform], batch: int
 ) -> Iterator[Tensor]:
     """What a network makes of every transform of every patch, turned back, in order: each (1, 3, scale·h, scale·w)."""
     inputs = ((transform, transform.apply(patch)) for patch in patches for transform in transforms)
@@ -137,7 +139,7 @@ def _images(
                 yield transform.invert(output)
 
 
-def _run(network: Network, x: Tensor) -> Tensor:
+def _run(network: PreparedMember, x: Tensor) -> Tensor:
     """A batch; in two halves where there is no room for the whole."""
     try:
         return network(x)

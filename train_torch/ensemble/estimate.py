@@ -4,13 +4,12 @@ import time
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
 
-from train_torch.ensemble.modules import Network, evaluating, prepare
-from train_torch.ensemble.plan import Plan
+from train_torch.ensemble.modules import EnsembleMember, PreparedMember, evaluating, prepare
+from train_torch.ensemble.plan import PassPlan
 
 
-def estimate_seconds(members: Sequence[nn.Module | Network], plan: Plan, sizes: Iterable[tuple[int, int]]) -> float:
+def estimate_seconds(members: Sequence[EnsembleMember], plan: PassPlan, sizes: Iterable[tuple[int, int]]) -> float:
     """Seconds that images will take: each member's time for a patch, measured now, times the patches.
 
     Reading, writing and blending are left out; they overlap with the rest, or cost a few per cent.
@@ -32,7 +31,7 @@ def estimate_seconds(members: Sequence[nn.Module | Network], plan: Plan, sizes: 
     return seconds * pixels / (grid.height * grid.width)
 
 
-def _seconds(network: Network, x: torch.Tensor) -> float:
+def _seconds(network: PreparedMember, x: torch.Tensor) -> float:
     """Of the second run: the first one also compiles kernels."""
     network(x)
     started = time.perf_counter()

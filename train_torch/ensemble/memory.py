@@ -15,9 +15,9 @@ import torch
 
 from shared.errors import UsageError
 from shared.network.graph import INPUT, Crop, Graph
-from train_torch.ensemble.modules import Network
+from train_torch.ensemble.modules import PreparedMember
 from train_torch.ensemble.patches import KEPT
-from train_torch.ensemble.plan import Grid, Plan
+from train_torch.ensemble.plan import Grid, PassPlan
 from train_torch.network import spent_inputs
 
 MEGABYTE = 10**6
@@ -35,7 +35,7 @@ GPU_BATCH = 16  # images in one run; not tried out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class Traversal:
     """The way through a plan.
 
     Attributes:
@@ -72,7 +72,7 @@ class Need:
         return f"{self.total / MEGABYTE:.0f} MB ({listed})"
 
 
-def choose_layout(networks: Sequence[Network], plan: Plan, height: int, width: int) -> Layout:
+def choose_traversal(networks: Sequence[PreparedMember], plan: PassPlan, height: int, width: int) -> Traversal:
     """The largest batch that fits the budget; bands of columns only where bands of rows do not fit.
 
     Args:
@@ -86,15 +86,15 @@ def choose_layout(networks: Sequence[Network], plan: Plan, height: int, width: i
     """
     most = plan.batch or min(_most(network, plan, height, width) for network in networks)
     if plan.memory is None:
-        return Layout(batch=most, by_columns=False)
+        return Traversal(batch=most, by_columns=False)
     held = held_bytes()
     for by_columns in (False, True):
         for batch in range(most, 0, -1):
-            layout = Layout(batch=batch, by_columns=by_columns)
-            if need(networks, plan, height, width, layout, held).total <= plan.memory:
-                return layout
+            traversal = Traversal(batch=batch, by_columns=by_columns)
+            if need(networks, plan, height, width, traversal, held).total <= plan.memory:
+                return traversal
     least = min(
-        (need(networks, plan, height, width, Layout(batch=1, by_columns=turned), held) for turned in (False, True)),
+        (need(networks, plan, height, width, Traversal(batch=1, by_columns=turned), held) for turned in (False, True)),
         key=lambda need: need.total,
     )
     raise UsageError(
@@ -104,29 +104,34 @@ def choose_layout(networks: Sequence[Network], plan: Plan, height: int, width: i
 
 
 def need(
-    networks: Sequence[Network], plan: Plan, height: int, width: int, layout: Layout, held: int | None = None
+    networks: Sequence[PreparedMember],
+    plan: PassPlan,
+    height: int,
+    width: int,
+    traversal: Traversal,
+    held: int | None = None,
 ) -> Need:
-    """What a layout takes.
+    """What a traversal takes.
 
     Args:
         networks: that run.
         plan: what is computed.
         height: of the image, LR px.
         width: of the image, LR px.
-        layout: how.
+        traversal: how.
         held: bytes of the process before; None: now.
     """
     grid = plan.grid(height, width)
-    across, deep = (height, grid.width) if layout.by_columns else (width, grid.height)
+    across, deep = (height, grid.width) if traversal.by_columns else (width, grid.height)
     band = 3 * FLOAT * plan.scale**2 * across * deep
     patch = 3 * plan.scale**2 * grid.height * grid.width
     windows = min(KEPT, len(grid.tops) * len(grid.lefts)) * patch // 3 * FLOAT
     runs = [
-        activation_bytes(network.graph, grid, plan) * layout.batch
+        activation_bytes(network.graph, grid) * traversal.batch
         for network in networks
         if network.graph is not None and network.device.type == "cpu"
     ]
-    work = PATCH_BYTES * patch * layout.batch + max(runs, default=0) + windows + COPIES * PIECE_BYTES
+    work = PATCH_BYTES * patch * traversal.batch + max(runs, default=0) + windows + COPIES * PIECE_BYTES
     return Need(
         held=held_bytes() if held is None else held,
         sums=band * len(networks),
@@ -134,7 +139,7 @@ def need(
     )
 
 
-def activation_bytes(graph: Graph, grid: Grid, plan: Plan) -> int:
+def activation_bytes(graph: Graph, grid: Grid) -> int:
     """Largest sum of activations alive at once, of one image of a patch's size; what is written over counts once."""
     shapes, spent = graph.shapes(grid.height, grid.width), spent_inputs(graph)
     size = {name: channels * height * width for name, (channels, height, width) in shapes.items()}
@@ -163,11 +168,11 @@ def held_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _most(network: Network, plan: Plan, height: int, width: int) -> int:
+def _most(network: PreparedMember, plan: PassPlan, height: int, width: int) -> int:
     """Images in one run that pay: on a CPU while their activations stay small, on a GPU as many as fit."""
     if network.graph is None:
         return 1 if network.device.type == "cpu" else GPU_BATCH
-    size = activation_bytes(network.graph, plan.grid(height, width), plan)
+    size = activation_bytes(network.graph, plan.grid(height, width))
     if network.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(network.device)
         return max(1, min(GPU_BATCH, free // (2 * size)))

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
+from shared.errors import NonFiniteError, UsageError
 from shared.network.graph import INPUT, Conv, Graph
 from shared.network.rewrites import faster
+from train_torch.device import memory_errors
 from train_torch.ensemble.plan import Precision
 from train_torch.network import build_graph, get_weights, graph_in
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class PreparedMember:
     """A member, ready to run.
 
     Attributes:
@@ -32,7 +33,7 @@ class Network:
         graph: what `module` computes, where that is known.
         device: where the weights are.
         dtype: of the images it takes.
-        layout: of the images it takes.
+        memory_format: memory order of the images it takes.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Network:
     graph: Graph | None
     device: torch.device
     dtype: torch.dtype
-    layout: torch.memory_format
+    memory_format: torch.memory_format
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run a batch; the module gets a copy, as some write into their input.
@@ -58,36 +59,45 @@ class Network:
             UsageError: the output is no tensor, or has another shape.
             OutOfMemoryError: the device has no room.
         """
-        copy = x.to(self.device, self.dtype, copy=True, memory_format=self.layout)
-        output = _call(self.original if min(x.shape[2:]) < self.least_side else self.module, copy, self.name)
-        expected = (x.shape[0], 3, x.shape[2] * self.scale, x.shape[3] * self.scale)
+        copy = x.to(self.device, self.dtype, copy=True, memory_format=self.memory_format)
+        module = self.original if min(x.shape[2:]) < self.least_side else self.module
+        count, _, height, width = x.shape
+        with memory_errors(
+            f"{self.name}: no memory for {count} x {width}x{height} px",
+            "upscale by patches, by smaller ones, or cut it into parts",
+        ):
+            output = module(copy)
+        expected = (count, 3, height * self.scale, width * self.scale)
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         if not isinstance(output, Tensor) or got != expected:
             raise UsageError(f"{self.name}: made {got} of {tuple(x.shape)}, expected {expected} at scale {self.scale}")
         return output
 
 
+EnsembleMember = nn.Module | PreparedMember  # what the functions of the ensemble take
+
+
 def prepare(
-    members: Sequence[nn.Module | Network], scale: int, *, precision: Precision = "float32"
-) -> tuple[Network, ...]:
-    """Members as networks; a Network stays what it is, so that a caller with many images prepares once.
+    members: Sequence[EnsembleMember], scale: int, *, precision: Precision = "float32"
+) -> tuple[PreparedMember, ...]:
+    """Make members ready to run. A prepared one is returned as it is, so a caller with many images prepares once.
 
     Args:
         members: (n, 3, h, w) -> (n, 3, scale·h, scale·w), on any device, in any floating-point precision.
         scale: HR side / LR side.
-        precision: of our own networks' layers before the last.
+        precision: of the layers before the last, for our own networks.
     """
     return tuple(
         member
-        if isinstance(member, Network)
+        if isinstance(member, PreparedMember)
         else _network(member, scale, f"member {index} of {len(members)}", precision)
         for index, member in enumerate(members, 1)
     )
 
 
 @contextmanager
-def evaluating(networks: Sequence[Network]) -> Iterator[None]:
-    """Evaluation mode without gradients within the block; behind it every submodule is in the mode it was in."""
+def evaluating(networks: Sequence[PreparedMember]) -> Iterator[None]:
+    """Evaluation mode without gradients within the block. After it every submodule is in the mode it was in before."""
     modules = [module for network in networks for module in (network.module, network.original)]
     modes = [(part, part.training) for module in modules for part in module.modules()]
     try:
@@ -100,18 +110,20 @@ def evaluating(networks: Sequence[Network]) -> Iterator[None]:
             part.training = training
 
 
-def _network(member: nn.Module, scale: int, name: str, precision: Precision) -> Network:
+def _network(member: nn.Module, scale: int, name: str, precision: Precision) -> PreparedMember:
     device, dtype = _placement(member)
     graph = graph_in(member)
     if graph is None or len(graph.outputs) > 1 or dtype != torch.float32:
-        layout = torch.contiguous_format  # what a module may `view`
-        return Network(name, scale, member, member, 1, graph, device, dtype, layout)
+        memory_format = torch.contiguous_format  # what a module may `view`
+        return PreparedMember(name, scale, member, member, 1, graph, device, dtype, memory_format)
     rewritten = faster(graph, get_weights(member))
     half = trunk(rewritten.graph) if precision == "bfloat16" else frozenset()
     module = build_graph(rewritten.graph, rewritten.weights, half=half, in_place=True).to(device)
     module = convert_conv2d_weight_memory_format(module, torch.channels_last)
-    layout = torch.channels_last
-    return Network(name, scale, module, member, rewritten.least_side, rewritten.graph, device, dtype, layout)
+    memory_format = torch.channels_last
+    return PreparedMember(
+        name, scale, module, member, rewritten.least_side, rewritten.graph, device, dtype, memory_format
+    )
 
 
 def trunk(graph: Graph) -> frozenset[str]:
@@ -132,18 +144,6 @@ def _placement(member: nn.Module) -> tuple[torch.device, torch.dtype]:
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype
     return torch.device("cpu"), torch.float32
-
-
-def _call(member: nn.Module, x: Tensor, name: str) -> object:
-    try:
-        return member(x)
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        raise OutOfMemoryError(
-            f"{name}: no memory for {x.shape[0]} x {x.shape[3]}x{x.shape[2]} px: {error}; "
-            "upscale by patches, by smaller ones, or cut it into parts"
-        ) from None
 
 
 def check_finite(sr: Tensor, name: str) -> None:

@@ -1,24 +1,17 @@
-"""The three levels together: the mean over members of patches of the mean over flips and transposes."""
+"""The three levels together: mean over flips and transposes, then blending of patches, then fusion of members."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
-from torch import nn
 
 from train_torch.ensemble.engine import Image, Lr, member_bands
-from train_torch.ensemble.fusion import fused_bands, make_fusion
-from train_torch.ensemble.models import shares
-from train_torch.ensemble.modules import Network
-from train_torch.ensemble.plan import PATCH, STRIDE, Plan
-from train_torch.ensemble.presets import preset
-from train_torch.ensemble.self_ensemble import transforms
-
-Member = nn.Module | Network
+from train_torch.ensemble.fusion import ensemble_weights, fused_bands, make_fusion
+from train_torch.ensemble.modules import EnsembleMember
+from train_torch.ensemble.plan import PATCH, STRIDE, PassPlan, levels_plan, preset
 
 
 def upscale(
-    members: Sequence[Member],
+    members: Sequence[EnsembleMember],
     lr: Lr,
     scale: int = 4,
     weights: Sequence[float] | None = None,
@@ -36,12 +29,12 @@ def upscale(
             any floating-point precision.
         lr: (h, w, 3) float32 in [0, 1].
         scale: HR side / LR side.
-        weights: the members' weights, >= 0; None: equal.
+        weights: the members' weights in the mean, >= 0; None: equal.
         patch: LR px. Networks with channel attention want the side they were trained on.
         stride: LR px.
         self_ensemble: average over the eight flips and transposes.
         patch_ensemble: blend overlapping patches; else the whole image goes through at once.
-        quality: "paper", "balanced" or "fast": a preset, in the place of the four before it.
+        quality: "paper", "balanced" or "fast": a named plan; the four arguments before it then do not count.
         fusion: "mean", or "robust" (`train_torch.ensemble.fusion`).
 
     Returns:
@@ -61,7 +54,7 @@ def upscale(
 
 
 def upscale_one(
-    member: Member,
+    member: EnsembleMember,
     lr: Lr,
     scale: int,
     *,
@@ -70,14 +63,27 @@ def upscale_one(
     self_ensemble: bool = True,
     patch_ensemble: bool = True,
 ) -> Image:
-    """One member's part of `upscale`: float32 (scale·h, scale·w, 3), not clipped."""
+    """What one member makes of an image: `upscale` of it alone, with the same arguments and errors.
+
+    Args:
+        member: module (n, 3, h, w) -> (n, 3, scale·h, scale·w) on [0, 1], or a `prepare`d one.
+        lr: (h, w, 3) float32 in [0, 1].
+        scale: HR side / LR side.
+        patch: LR px.
+        stride: LR px.
+        self_ensemble: average over the eight flips and transposes.
+        patch_ensemble: blend overlapping patches; else the whole image goes through at once.
+
+    Returns:
+        float32 (scale·h, scale·w, 3), not clipped.
+    """
     return upscale([member], lr, scale, None, patch, stride, self_ensemble, patch_ensemble)
 
 
 def upscale_bands(
-    members: Sequence[Member],
+    members: Sequence[EnsembleMember],
     lr: Lr,
-    plan: Plan,
+    plan: PassPlan,
     *,
     weights: Sequence[float] | None = None,
     fusion: str = "mean",
@@ -89,18 +95,18 @@ def upscale_bands(
     Args:
         members: as in `upscale`, or `prepare`d ones.
         lr: (h, w, 3) float32 in [0, 1], or uint8, uint16 of full range.
-        plan: what is computed; `presets.preset(name, scale)` makes the named ones.
+        plan: what is computed; `preset(name, scale)` of train_torch.ensemble.plan makes the named ones.
         weights: the members' weights in the mean, >= 0; None: equal. A member of weight 0 is not run.
         fusion: how members are fused (`fusion.KINDS`).
-        watch: told each band of the members that are run, (members, rows, scale·w, 3), before it is fused.
-        advance: told the LR px computed by one member whenever some are done.
+        watch: called with each band of the members that are run, (members, rows, scale·w, 3), before it is fused.
+        advance: called with a number of LR px whenever one member has computed them.
 
     Yields:
         float32 (rows, scale·w, 3), not clipped.
     """
-    values = shares(len(members), weights)
-    running = [member for member, share in zip(members, values, strict=True) if share > 0]
-    fuse = make_fusion(fusion, [share for share in values if share > 0])
+    values = ensemble_weights(len(members), weights)
+    running = [member for member, weight in zip(members, values, strict=True) if weight > 0]
+    fuse = make_fusion(fusion, [weight for weight in values if weight > 0])
     for band in fused_bands(_watched(member_bands(running, lr, plan, advance=advance), watch), fuse):
         yield np.ascontiguousarray(band, dtype=np.float32)
 
@@ -109,9 +115,3 @@ def _watched(bands: Iterator[Image], watch: Callable[[Image], None]) -> Iterator
     for band in bands:
         watch(band)
         yield band
-
-
-def levels_plan(scale: int, *, patch: int, stride: int, self_ensemble: bool, patch_ensemble: bool) -> Plan:
-    """The plan of the paper's levels, each on or off."""
-    plan = Plan(scale=scale, transforms=transforms(8 if self_ensemble else 1))
-    return replace(plan, patch=patch, stride=stride) if patch_ensemble else replace(plan, patch=None)

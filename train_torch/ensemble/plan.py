@@ -1,9 +1,10 @@
-"""What is computed for an image, and with how much memory: patches, transforms, precision; batch and budget.
+"""What is computed for an image, and with how much memory: the plan of passes, and the named plans.
 
-The first group decides the result. The second changes nothing beyond rounding.
+A pass is one run of a network over one patch under one flip or transpose. Patches, transforms and precision decide the result.
+Batch and memory budget change nothing beyond rounding. docs/inference.md says what each named plan costs, in dB and in time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.errors import UsageError
 from train_torch.ensemble.patches import Window, centre_window, even_patches, patch_starts, ramp_window
-from train_torch.ensemble.self_ensemble import TRANSFORMS, Transform
+from train_torch.ensemble.self_ensemble import TRANSFORMS, Transform, transforms
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -19,7 +20,7 @@ PATCH, STRIDE = 120, 60  # LR px (paper 4.3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class PassPlan:
     """How an image goes through the members; the defaults are the paper's scheme (section 4.3).
 
     Attributes:
@@ -89,3 +90,45 @@ class Grid:
     def transposed(self) -> "Grid":
         """The grid of the transposed image."""
         return Grid(tops=self.lefts, lefts=self.tops, height=self.width, width=self.height)
+
+
+PRESETS: dict[str, PassPlan] = {
+    "paper": PassPlan(scale=1),
+    "balanced": PassPlan(scale=1, patch=320, stride=288, transforms=transforms(4), window="ramp"),
+    "fast": PassPlan(scale=1, patch=320, stride=288, transforms=transforms(1), window="ramp"),
+}
+
+
+def preset(name: str, scale: int, *, memory: int | None = None) -> PassPlan:
+    """The plan of a name.
+
+    Args:
+        name: "paper" (patches of 120 at stride 60, eight transforms), "balanced" (patches of up to 320 that overlap by 32, four)
+            or "fast" (the same patches, one).
+        scale: HR side / LR side.
+        memory: bytes that the process may hold at its peak; None: no limit.
+
+    Raises:
+        UsageError: no such name.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"quality: got {name!r}, expected one of {', '.join(PRESETS)}")
+    return replace(PRESETS[name], scale=scale, memory=memory)
+
+
+def levels_plan(scale: int, *, patch: int, stride: int, self_ensemble: bool, patch_ensemble: bool) -> PassPlan:
+    """The paper's plan with its first two levels on or off.
+
+    Args:
+        scale: HR side / LR side.
+        patch: side of the patches, LR px.
+        stride: LR px from one patch to the next.
+        self_ensemble: average over the eight flips and transposes.
+        patch_ensemble: blend overlapping patches; else the whole image goes through at once.
+    """
+    return PassPlan(
+        scale=scale,
+        patch=patch if patch_ensemble else None,
+        stride=stride,
+        transforms=transforms(8 if self_ensemble else 1),
+    )

@@ -23,8 +23,8 @@ from shared.progress import track
 from shared.records.suite import Suite
 from shared.spec import software
 from train_torch.ensemble import upscale_one
-from train_torch.ensemble.models import weighted_mean
-from train_torch.ensemble.modules import Network, prepare
+from train_torch.ensemble.fusion import weighted_mean
+from train_torch.ensemble.modules import PreparedMember, prepare
 from train_torch.evaluation.evaluate import Levels, Scores, bicubic, chosen, mean_scores, score, score_bicubic, select
 from train_torch.evaluation.intervals import compare
 
@@ -55,7 +55,7 @@ class Ablation:
     """
 
     suite: Suite
-    networks: Sequence[nn.Module | Network]
+    networks: Sequence[nn.Module | PreparedMember]
     levels: Levels
     crop: int
 

@@ -26,10 +26,10 @@ from shared.records.suite import SCHEMA as SUITE
 from shared.records.suite import read_suite
 from shared.spec import PRESETS, parse
 from train_torch.ensemble.engine import Lr
+from train_torch.ensemble.loading import load_suite
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.plan import Plan
+from train_torch.ensemble.plan import PassPlan
 from train_torch.ensemble.self_ensemble import transforms
-from train_torch.ensemble.suite import load_suite
 from train_torch.evaluation.intervals import gain_interval
 from train_torch.network import build
 
@@ -195,9 +195,9 @@ def _of_image(network: nn.Module, sample: Sample, scale: int, sizes: Sequence[in
     smaller = [size for size in sizes if size < max(height, width)]
     if not smaller:
         return
-    whole = _enlarged(network, sample.lr, Plan(scale=scale, patch=None, transforms=transforms(1)))
+    whole = _enlarged(network, sample.lr, PassPlan(scale=scale, patch=None, transforms=transforms(1)))
     for size in smaller:
-        plan = Plan(scale=scale, patch=size, stride=size - overlap, transforms=transforms(1), window="ramp")
+        plan = PassPlan(scale=scale, patch=size, stride=size - overlap, transforms=transforms(1), window="ramp")
         tiled = _enlarged(network, sample.lr, plan)
         yield _Found(
             tile=size,
@@ -208,7 +208,7 @@ def _of_image(network: nn.Module, sample: Sample, scale: int, sizes: Sequence[in
         )
 
 
-def _enlarged(network: nn.Module, lr: Lr, plan: Plan) -> NDArray[np.float32]:
+def _enlarged(network: nn.Module, lr: Lr, plan: PassPlan) -> NDArray[np.float32]:
     return np.clip(np.concatenate(list(upscale_bands([network], lr, plan))), 0, 1)
 
 

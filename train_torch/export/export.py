@@ -29,7 +29,7 @@ from shared.records.suite import SCHEMA as SUITE_SCHEMA
 from shared.records.suite import read_suite
 from shared.records.weights import load_weights
 from shared.spec import parse, software
-from train_torch.ensemble.models import shares
+from train_torch.ensemble.fusion import ensemble_weights
 from train_torch.export.graph import AnySize, Part
 from train_torch.export.onnx_file import INPUT, KEY, OUTPUT, OnnxNetwork, finished, opset_of
 from train_torch.network import build_graph as build_module
@@ -78,7 +78,9 @@ def read_members(path: Path) -> list[Member]:
         return [Member(spec=spec, weights=weights, share=1.0, provenance={"weights": "initial", "seed": 0})]
     suite = read_suite(path)
     members = []
-    for member, share in zip(suite.members, shares(len(suite.members), [m.weight for m in suite.members]), strict=True):
+    for member, share in zip(
+        suite.members, ensemble_weights(len(suite.members), [m.weight for m in suite.members]), strict=True
+    ):
         if share == 0:
             continue
         if member.weights_path is None:

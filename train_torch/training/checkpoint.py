@@ -1,6 +1,6 @@
 """The state of an unfinished training: safetensors, replaced whole, never pickle.
 
-Arrays: `weights.{name}`, `average.{name}` (running mean of weights), `adam.first.{name}`, `adam.second.{name}` (Adam's
+Arrays: `weights.{name}`, `average.{name}` (EMA of the weights), `adam.first.{name}`, `adam.second.{name}` (Adam's
 moments), under the names of weights files. The rest is one JSON value in the metadata: step, best validation, and what
 the training is (network, configuration, data), so that a checkpoint is never resumed by another training.
 """
@@ -47,7 +47,13 @@ class State:
 
 
 def save_checkpoint(path: Path, state: State, identity: Mapping[str, Any]) -> None:
-    """Replace the checkpoint by `state`, whole or not at all."""
+    """Replace the checkpoint, whole or not at all.
+
+    Args:
+        path: the file.
+        state: what is saved.
+        identity: JSON value that says which training this is; `load_checkpoint` compares it.
+    """
     arrays = {f"{group}.{name}": array for group in GROUPS for name, array in state.arrays[group].items()}
     metadata = {
         "schema": SCHEMA,

@@ -16,7 +16,7 @@ from shared.spec import SpecFile, software
 from train_torch.config import BOOKKEEPING, TrainConfig
 from train_torch.losses.dual_regression import MIDDLE_TARGET
 from train_torch.training.checkpoint import Arrays, State
-from train_torch.training.module import first_weights
+from train_torch.training.module import initial_training_weights
 from train_torch.training.run_folder import RunFolder
 
 
@@ -66,27 +66,27 @@ class TrainedMember:
 
 
 def identity(task: MemberTask, pack: Pack) -> dict[str, Any]:
-    """What decides the weights of a finished training, number of threads and versions aside."""
+    """What decides the weights of a finished training, apart from the number of threads and the versions of libraries."""
     config = task.config.model_dump(exclude=set(BOOKKEEPING))
     init = None if task.init is None else sha256_file(task.init)
     return {"id": task.id, "config": config, "data_sha256": pack.sha256, "init_sha256": init}
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Where two identities differ: `config.steps: 200 there, 300 here`."""
+    """Each field in which two identities differ, as `config.steps: 200 there, 300 here`."""
     flat_there, flat_here = _flat(there), _flat(here)
     names = [name for name in {**flat_here, **flat_there} if flat_there.get(name) != flat_here.get(name)]
     return [f"{name}: {flat_there.get(name)} there, {flat_here.get(name)} here" for name in names]
 
 
 def starting_weights(task: MemberTask) -> Arrays:
-    """First weights: all drawn from the seed, or those of the file to start from (dual models it lacks are drawn).
+    """Initial weights: drawn from the seed, or those of `task.init`, where dual models that the file lacks are drawn.
 
     Raises:
         WeightsError: the file does not belong to the spec.
     """
     spec = task.spec_file.spec
-    drawn = first_weights(spec, task.config.seed)
+    drawn = initial_training_weights(spec, task.config.seed)
     return drawn if task.init is None else {**drawn, **load_weights(task.init).weights}
 
 
@@ -108,12 +108,12 @@ def finished_member(task: MemberTask) -> TrainedMember | None:
 
 
 def finish_member(task: MemberTask, training: Mapping[str, Any], state: State) -> TrainedMember:
-    """Write the weights file of a training at its end: the running mean of its weights.
+    """Write the weights file of a training at its end: the EMA of its weights.
 
     Args:
         task: the member.
-        training: its identity.
-        state: after the last step, validated.
+        training: its `identity`.
+        state: after the last step and its validation.
     """
     assert state.last is not None
     assert state.best is not None

@@ -1,7 +1,7 @@
-"""What is trained: a network, and the dual models of its closed loop where its family has them.
+"""What is trained: a network, and the dual models of its dual regression loss where its family has them.
 
-They form one module, so that one forward pass, under one precision, gives all images a loss needs. Names of weights are
-those of weights files: the network's own, and `dual.{i}.` for dual models.
+They form one module, so that one forward pass, under one precision, gives all images that the loss needs. Names of
+weights are those of weights files: the network's own, and `dual.{i}.` for dual model i.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ Images = tuple[Tensor, ...]
 Module = TypeVar("Module", bound=nn.Module)
 
 
-class Trainee(nn.Module):
-    """A network and its dual models, which may be none."""
+class TrainingModule(nn.Module):
+    """A network and its dual models; most families have none."""
 
     def __init__(self, network: nn.Module, duals: tuple[nn.Module, ...]) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class Trainee(nn.Module):
         return images, tuple(dual(image) for dual, image in zip(self.dual, images[1:], strict=True))
 
 
-def build_trainee(spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> Trainee:
-    """A trainee with given weights.
+def build_training_module(spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> TrainingModule:
+    """A training module with given weights.
 
     Args:
         spec: the architecture.
@@ -52,11 +52,11 @@ def build_trainee(spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> Trainee:
         build_graph(graph, _under(f"dual.{index}.", weights)) for index, graph in enumerate(dual_graphs(spec))
     )
     network = {name: array for name, array in weights.items() if not name.startswith("dual.")}
-    return Trainee(build_graph(graph_of(spec), network), duals)
+    return TrainingModule(build_graph(graph_of(spec), network), duals)
 
 
-def first_weights(spec: ArchSpec, seed: int) -> dict[str, np.ndarray]:
-    """Weights drawn from the seed; dual model i from seed + i: all have the same names, and must not start equal."""
+def initial_training_weights(spec: ArchSpec, seed: int) -> dict[str, np.ndarray]:
+    """Initial weights: of the network drawn from the seed, of dual model i from seed + i, so that no two start equal."""
     weights = initial_weights(graph_of(spec), seed)
     for index, graph in enumerate(dual_graphs(spec)):
         weights |= {f"dual.{index}.{name}": array for name, array in initial_weights(graph, seed + index).items()}
@@ -69,7 +69,7 @@ def ordered(module: Module, memory_format: torch.memory_format) -> Module:
 
 
 def file_name(name: str) -> str:
-    """Name in weights files of a parameter of `Trainee`."""
+    """The name that a parameter of `TrainingModule` has in weights files."""
     return name.removeprefix("network.")
 
 

@@ -16,7 +16,7 @@ from shared.records.archive import Archive
 from shared.records.suite import Member, Suite, write_suite
 from shared.records.weights import load_weights
 from train_torch.config import BOOKKEEPING, TrainConfig
-from train_torch.ensemble.fitting import fit_shares
+from train_torch.ensemble.fitting import fit_weights
 from train_torch.network import build
 from train_torch.training.distillation import distilled_pack
 from train_torch.training.interruption import Interruption, interruptible
@@ -58,10 +58,10 @@ def train_suite(
     jobs: int = 1,
     distill: Path | None = None,
 ) -> TrainedSuite:
-    """Train every network that `names` stand for, and write the suite with the shares that the configuration asks for.
+    """Train every network that `names` stand for, and write the suite with the ensemble weights that the configuration asks for.
 
-    A member whose weights are there is not trained again; an unfinished one goes on from its checkpoint. A member that
-    fails does not keep the others from being trained. Weights do not depend on `jobs` if `config.threads` is set.
+    A member whose weights file exists is not trained again. An unfinished one continues from its checkpoint. When a member
+    fails, the others are still trained. Weights do not depend on `jobs` if `config.threads` is set.
 
     Args:
         names: run folders, suites, spec files, weights files, presets (see `find_sources`).
@@ -74,7 +74,7 @@ def train_suite(
     Raises:
         UsageError: names, data and configuration do not fit each other, or what the folder holds.
         WorkError: a member failed; names each with its reason. No suite file is written.
-        KeyboardInterrupt: interrupted; states are saved, the same call goes on.
+        KeyboardInterrupt: interrupted; the states are saved, and the same call continues from them.
     """
     if jobs < 1:
         raise UsageError(f"jobs: got {jobs}, expected at least 1")
@@ -90,7 +90,7 @@ def train_suite(
     for task in tasks:
         Archive(folder.archive).add(task.spec_file)
     members = _train_all(tasks, jobs)
-    write_suite(folder.suite, _suite(folder, tasks, members, _shares(tasks, members, config)))
+    write_suite(folder.suite, _suite(folder, tasks, members, _ensemble_weights(tasks, members, config)))
     return TrainedSuite(path=folder.suite, members=tuple(members), bicubic_psnr_rgb=baseline)
 
 
@@ -174,8 +174,10 @@ def _in_turn(tasks: Sequence[MemberTask], interruption: Interruption) -> dict[st
     return failures
 
 
-def _shares(tasks: Sequence[MemberTask], members: Sequence[TrainedMember], config: TrainConfig) -> list[float]:
-    """The members' shares in the mean, as the configuration says."""
+def _ensemble_weights(
+    tasks: Sequence[MemberTask], members: Sequence[TrainedMember], config: TrainConfig
+) -> list[float]:
+    """The members' weights in the mean, as `config.member_shares` says."""
     if config.member_shares == "equal" or len(members) == 1:
         return [1 / len(members)] * len(members)
     networks = [
@@ -186,11 +188,11 @@ def _shares(tasks: Sequence[MemberTask], members: Sequence[TrainedMember], confi
         names = spread(pack.pairs("validation"), config.validation_pairs)
         pairs = (Pair(name=name, lr=pack.lr(name), hr=pack.hr(name)) for name in names)
         enlargers = [enlarger(network.eval(), torch.device("cpu")) for network in networks]
-        return fit_shares(enlargers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
+        return fit_weights(enlargers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
 
 
 def _suite(
-    folder: RunFolder, tasks: Sequence[MemberTask], members: Sequence[TrainedMember], shares: Sequence[float]
+    folder: RunFolder, tasks: Sequence[MemberTask], members: Sequence[TrainedMember], weights: Sequence[float]
 ) -> Suite:
     archive = Archive(folder.archive)
     return Suite(
@@ -200,8 +202,8 @@ def _suite(
                 spec=task.spec_file.spec,
                 spec_path=archive.path(task.id),
                 weights_path=member.weights,
-                weight=share,
+                weight=weight,
             )
-            for task, member, share in zip(tasks, members, shares, strict=True)
+            for task, member, weight in zip(tasks, members, weights, strict=True)
         ),
     )

@@ -1,4 +1,7 @@
-"""The moving part of a training: network, optimiser, running mean of weights, and one step. No files here."""
+"""The moving part of a training: network, optimiser, EMA of the weights, and one step. It touches no file.
+
+EMA: exponential moving average, decay · average + (1 - decay) · weights after each step (`shared.schedule.ema_decay`).
+"""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,23 +15,23 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from shared.errors import NonFiniteError
 from shared.network.architecture import ArchSpec
+from shared.schedule import ema_decay, learning_rate
 from train_torch.config import TrainConfig
 from train_torch.losses.dual_regression import loss_terms, term_weights
 from train_torch.losses.supervised import total
 from train_torch.training.checkpoint import Arrays
-from train_torch.training.module import build_trainee, file_name, ordered
-from train_torch.training.schedule import ema_decay, learning_rate
+from train_torch.training.module import build_training_module, file_name, ordered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
-    """What a step found, before it changed the weights.
+    """What a step measured before it changed the weights.
 
     Attributes:
         loss: weighted sum of the terms.
         terms: each term, not weighted.
         learning_rate: rate of the step.
-        gradient_norm: Euclidean norm of the whole gradient, before it was cut.
+        gradient_norm: Euclidean norm of the whole gradient, before it was clipped.
     """
 
     loss: float
@@ -40,7 +43,7 @@ class StepReport:
 class Training:
     """Network and optimiser of one member, somewhere between its first and its last step.
 
-    Deterministic on CPUs: same weights, batches and number of threads, same bits.
+    Deterministic on CPUs: the same weights, batches and number of threads give the same bits.
     """
 
     def __init__(self, spec: ArchSpec, config: TrainConfig, weights: Arrays) -> None:
@@ -49,20 +52,20 @@ class Training:
         Args:
             spec: the network.
             config: how it is trained.
-            weights: first weights, as `train_torch.training.module.first_weights` gives them.
+            weights: initial weights, as `train_torch.training.module.initial_training_weights` gives them.
         """
         self.config = config
         self.fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
-        trainee = ordered(build_trainee(spec, weights), self.memory_format)
+        module = ordered(build_training_module(spec, weights), self.memory_format)
         # Fused: the same numbers, three times faster than the loop over parameters
-        optimizer = torch.optim.Adam((p for p in trainee.parameters() if p.requires_grad), lr=0.0, fused=True)
-        self.module, self.optimizer = self.fabric.setup(trainee, optimizer)
+        optimizer = torch.optim.Adam((p for p in module.parameters() if p.requires_grad), lr=0.0, fused=True)
+        self.module, self.optimizer = self.fabric.setup(module, optimizer)
         self.adam = optimizer  # the same optimiser, unwrapped: its state is saved
-        self.term_weights = term_weights(config, len(trainee.dual))
-        self.weights: dict[str, Tensor] = {file_name(name): p.data for name, p in trainee.named_parameters()}
+        self.term_weights = term_weights(config, len(module.dual))
+        self.weights: dict[str, Tensor] = {file_name(name): p.data for name, p in module.named_parameters()}
         self.trainable: dict[str, Tensor] = {
-            file_name(name): p for name, p in trainee.named_parameters() if p.requires_grad
+            file_name(name): p for name, p in module.named_parameters() if p.requires_grad
         }
         self.average: dict[str, Tensor] = {name: tensor.clone() for name, tensor in self.weights.items()}
 
@@ -70,7 +73,7 @@ class Training:
         """Take step `step` (from 0) with one batch.
 
         Args:
-            step: the only clock: it decides the learning rate and the decay of the running mean.
+            step: decides the learning rate and the decay of the EMA; nothing else counts steps.
             lr: float32 (n, 3, p, p) in [0, 1].
             hr: float32 (n, 3, s·p, s·p) in [0, 1].
 
@@ -96,7 +99,7 @@ class Training:
         if not math.isfinite(report.loss) or not math.isfinite(norm):
             raise NonFiniteError(f"loss {report.loss}, gradient norm {norm}, expected finite numbers")
         self.optimizer.step()
-        self._follow(ema_decay(step, self.config))
+        self._follow(ema_decay(step, self.config.ema_decay))
         return report
 
     def state(self) -> dict[str, Arrays]:
@@ -122,7 +125,7 @@ class Training:
             }
 
     def averaged_weights(self) -> dict[str, np.ndarray]:
-        """The running mean of all weights, under the names of weights files."""
+        """The EMA of all weights, under the names of weights files."""
         return _arrays(self.average.items())
 
     def _batch(self, images: np.ndarray) -> Tensor:
@@ -135,7 +138,7 @@ class Training:
         return torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip).item()
 
     def _follow(self, decay: float) -> None:
-        """Running mean: decay · mean + (1 - decay) · weights."""
+        """Update the EMA."""
         update = get_ema_multi_avg_fn(decay)
         update([self.average[name] for name in self.trainable], list(self.trainable.values()), 0)
 

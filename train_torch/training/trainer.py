@@ -6,7 +6,7 @@ interruption.
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,12 @@ import torch
 
 from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
-from shared.errors import NonFiniteError, OutOfMemoryError, UsageError
+from shared.errors import NonFiniteError, UsageError
 from shared.progress import Progress, track
+from train_torch.background import read_ahead
 from train_torch.config import TrainConfig
+from train_torch.device import memory_errors
 from train_torch.network import build
-from train_torch.training.batches import prefetched
 from train_torch.training.checkpoint import State, Validation, better, load_checkpoint, save_checkpoint
 from train_torch.training.interruption import Interruption
 from train_torch.training.logs import MemberLog
@@ -92,12 +93,14 @@ class _Session:
         return self.step % config.checkpoint_every == 0 or time.monotonic() - self.saved_at >= config.checkpoint_seconds
 
     def validate(self) -> None:
-        """Score the running mean of weights."""
+        """Score the EMA of the weights."""
         spec, config, training = self.task.spec_file.spec, self.task.config, self.training
         weights = {name: array for name, array in training.averaged_weights().items() if not name.startswith("dual.")}
         device = training.fabric.device
         network = ordered(build(spec, weights=weights).to(device), training.memory_format)
-        with _room(f"{spec.id}: a whole validation image", "prepare the pack with smaller pictures for validation"):
+        with memory_errors(
+            f"{spec.id}: a whole validation image", "prepare the pack with smaller pictures for validation"
+        ):
             psnr_rgb = score(enlarger(network, device), self.pack, config.validation_pairs)
         self.last = Validation(step=self.step, psnr_rgb=psnr_rgb)
         self.best = better(self.best, self.last)
@@ -140,9 +143,9 @@ def _run(session: _Session, log: MemberLog, progress: Progress, interruption: In
     """All steps that are left."""
     config = session.task.config
     pace = _Pace()
-    with prefetched(session.sampler.batch, session.step, config.steps) as batches:
-        for step, (lr, hr) in batches:
-            report = _advance(session, step, lr, hr)
+    with closing(read_ahead(range(session.step, config.steps), session.sampler.batch)) as batches:
+        for step, batch in batches:
+            report = _advance(session, step, *batch.result())
             session.step = step + 1
             pace.steps += 1
             validates = session.step % config.validate_every == 0 or session.step == config.steps
@@ -164,7 +167,7 @@ def _advance(session: _Session, step: int, lr: np.ndarray, hr: np.ndarray) -> St
     """One step; its failures say what was being trained on."""
     config = session.task.config
     try:
-        with _room(f"{session.task.id}: batch {config.batch} of patch {config.patch}", "lower one of them"):
+        with memory_errors(f"{session.task.id}: batch {config.batch} of patch {config.patch}", "lower one of them"):
             return session.training.advance(step, lr, hr)
     except NonFiniteError as error:
         names = ", ".join(dict.fromkeys(session.sampler.names(step)))
@@ -172,17 +175,6 @@ def _advance(session: _Session, step: int, lr: np.ndarray, hr: np.ndarray) -> St
             f"{session.task.id}, step {step}: {error}; the batch was cut from {names}. The last checkpoint is kept. "
             "Look at these pairs, or train into another folder with a lower learning_rate or a gradient_clip"
         ) from None
-
-
-@contextmanager
-def _room(work: str, remedy: str) -> Iterator[None]:
-    """The allocator's refusal, and no other error, as ours; its own message has the bytes."""
-    try:
-        yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise OutOfMemoryError(f"{work}: {error}; {remedy}") from None
-        raise
 
 
 def _line(

@@ -4,38 +4,39 @@ import io
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
-from shared.errors import GpnasError, OutOfMemoryError, PairError, UsageError
+from shared.errors import GpnasError, PairError, UsageError
 from shared.files import remove_strays
 from shared.images.decode import DAMAGE
 from shared.images.encode import FORMATS
 from shared.images.header import image_size, size_in
 from shared.images.pixels import Bits, ImageFile, parse_image, read_image
 from shared.progress import Progress, spoken, track
+from train_torch.background import read_ahead
+from train_torch.device import memory_errors
 from train_torch.ensemble.estimate import estimate_seconds
-from train_torch.ensemble.memory import choose_layout
+from train_torch.ensemble.memory import choose_traversal
 from train_torch.ensemble.modules import prepare
-from train_torch.ensemble.plan import Plan as EnsemblePlan
-from train_torch.upscale.background import read_ahead
+from train_torch.ensemble.plan import PassPlan
+from train_torch.upscale.file_queue import STREAM, FileQueue, FileTask
 from train_torch.upscale.image import Ensemble, upscale_image
-from train_torch.upscale.plan import STREAM, Job, Plan
 
 LOG = logging.getLogger(__name__)
 REASONS_SHOWN = 5
 MEGA = 1e6
 READING_BYTES = 24  # a pixel, at the peak: the file, the decoder's image and ours; measured up to 19 without the file
 WORTH_MEASURING = 40  # patches: the estimate runs two
-LONG = 20.0  # seconds, of which people want to know before
+LONG = 20.0  # s; an estimate is shown for longer work
+NO_MEMORY = "expected room for it: upscale by patches, by smaller ones, or cut it into parts"
 
 Size = tuple[int, int]  # width and height, LR px
 UNKNOWN: Size = (0, 0)
@@ -43,7 +44,7 @@ UNKNOWN: Size = (0, 0)
 
 def upscale_files(
     ensemble: Ensemble,
-    todo: Plan,
+    queue: FileQueue,
     *,
     bits: Bits | None = None,
     overwrite: bool = False,
@@ -53,10 +54,10 @@ def upscale_files(
 
     Args:
         ensemble: what to upscale with.
-        todo: from `plan`.
+        queue: from `queue_files`.
         bits: the depth of the outputs; None: that of each input.
         overwrite: also make outputs that exist.
-        standard_input: the image of the job whose source is `-`.
+        standard_input: the image of the task whose source is `-`.
 
     Returns:
         {"scale", "done": [{"input", "output", "uncertainty" where asked for, "width", "height", "seconds"}],
@@ -67,63 +68,63 @@ def upscale_files(
         UsageError: the only image is bad, or all images are.
         WorkError: the only image was good and the work failed (a network's output is not finite, no memory, a full disk).
     """
-    if strays := remove_strays(output for job in todo.jobs for output in job.outputs):
+    if strays := remove_strays(output for task in queue.tasks for output in task.outputs):
         LOG.info("removed %d unfinished files of an earlier run", len(strays))
-    present = {job: None for job in todo.jobs if not overwrite and job.target.is_file()}
-    jobs = [job for job in todo.jobs if job not in present]
-    done, failures = _work(ensemble, jobs, bits, standard_input)
-    if len(todo.jobs) == len(failures):
-        _give_up(todo, list(failures.values()))
+    present = {task: None for task in queue.tasks if not overwrite and task.target.is_file()}
+    tasks = [task for task in queue.tasks if task not in present]
+    done, failures = _work(ensemble, tasks, bits, standard_input)
+    if len(queue.tasks) == len(failures):
+        _give_up(queue, list(failures.values()))
     return {
         "scale": ensemble.plan.scale,
         "done": done,
-        "skipped": [{"input": str(job.source), "output": str(job.target)} for job in present],
-        "failed": [{"input": str(job.source), "reason": str(error)} for job, error in failures.items()],
-        "ignored": [str(path) for path in todo.ignored],
+        "skipped": [{"input": str(task.source), "output": str(task.target)} for task in present],
+        "failed": [{"input": str(task.source), "reason": str(error)} for task, error in failures.items()],
+        "ignored": [str(path) for path in queue.ignored],
     }
 
 
 def _work(
-    ensemble: Ensemble, jobs: Sequence[Job], bits: Bits | None, standard_input: bytes | None
-) -> tuple[list[dict[str, Any]], dict[Job, GpnasError]]:
+    ensemble: Ensemble, tasks: Sequence[FileTask], bits: Bits | None, standard_input: bytes | None
+) -> tuple[list[dict[str, Any]], dict[FileTask, GpnasError]]:
     """What was done, and the errors of the images that failed."""
     done: list[dict[str, Any]] = []
-    failures: dict[Job, GpnasError] = {}
-    writing: deque[tuple[Job, dict[str, Any], Future[None]]] = deque()
+    failures: dict[FileTask, GpnasError] = {}
+    writing: deque[tuple[FileTask, dict[str, Any], Future[None]]] = deque()
 
     def finish(most: int) -> None:
         """Wait until at most so many images are still being written."""
         while len(writing) > most:
-            job, entry, written = writing.popleft()
+            task, entry, written = writing.popleft()
             try:
                 written.result()
                 done.append(entry)
             except GpnasError as error:
-                failures[job] = error
+                failures[task] = error
 
-    ready, sizes = _prepared(ensemble), {job: _size(job, standard_input) for job in jobs}
-    beside = _bytes_beside(jobs, sizes, ensemble.plan.scale)
-    meters = {job: _Meter(job, sizes[job], ready) for job in jobs}
+    ready, sizes = _prepared(ensemble), {task: _size(task, standard_input) for task in tasks}
+    beside = _bytes_beside(tasks, sizes, ensemble.plan.scale)
+    meters = {task: _Meter(task, sizes[task], ready) for task in tasks}
     _announce(ready, [size for size in sizes.values() if size != UNKNOWN])
     total = sum(meter.left for meter in meters.values())
     with track(total, "upscaling", unit="megapixel") as progress, ThreadPoolExecutor(1, "writing") as writer:
-        for job, coming in read_ahead(jobs, partial(_read, standard_input=standard_input)):
+        for task, coming in read_ahead(tasks, partial(_read, standard_input=standard_input)):
             started = time.perf_counter()
             try:
-                with _memory(job.source):
+                with memory_errors(str(task.source), NO_MEMORY):
                     image = coming.result()
                     written = upscale_image(
-                        _within(ready, beside[job]),
+                        _within(ready, beside[task]),
                         image,
-                        job,
+                        task,
                         bits=bits or image.bits,
-                        advance=partial(meters[job].advance, progress),
+                        advance=partial(meters[task].advance, progress),
                         writer=writer,
                     )
-                writing.append((job, _entry(job, image, ensemble.plan.scale, time.perf_counter() - started), written))
+                writing.append((task, _entry(task, image, ensemble.plan.scale, time.perf_counter() - started), written))
             except GpnasError as error:
-                failures[job] = error
-            meters[job].finish(progress)
+                failures[task] = error
+            meters[task].finish(progress)
             finish(most=1)
         finish(most=0)
     return done, failures
@@ -144,7 +145,7 @@ def _announce(ensemble: Ensemble, sizes: Sequence[Size]) -> None:
         return
     seconds, networks = 0.0, prepare(ensemble.members, plan.scale)
     with suppress(GpnasError):  # what fails here fails again, and is told with the name of the file
-        choose_layout(networks, plan, *max(shapes))
+        choose_traversal(networks, plan, *max(shapes))
         seconds = estimate_seconds(networks, plan, shapes)
     if seconds >= LONG:
         megapixels = sum(plan.scale**2 * width * height for width, height in sizes) / MEGA
@@ -152,24 +153,24 @@ def _announce(ensemble: Ensemble, sizes: Sequence[Size]) -> None:
         LOG.info("%s, %.1f megapixels of output: about %s", images, megapixels, spoken(seconds))
 
 
-def _patches(plan: EnsemblePlan, height: int, width: int) -> int:
+def _patches(plan: PassPlan, height: int, width: int) -> int:
     """Runs of a network for an image."""
     grid = plan.grid(height, width)
     return len(grid.tops) * len(grid.lefts) * len(plan.transforms)
 
 
-def _bytes_beside(jobs: Sequence[Job], sizes: Mapping[Job, Size], scale: int) -> dict[Job, int]:
-    """For each job, the memory of reading the next image, and of packing its own and the last where files are written whole."""
-    reading = {job: READING_BYTES * width * height for job, (width, height) in sizes.items()}
-    packing = {job: _packing_bytes(job, *sizes[job], scale) for job in jobs}
+def _bytes_beside(tasks: Sequence[FileTask], sizes: Mapping[FileTask, Size], scale: int) -> dict[FileTask, int]:
+    """For each task, the memory of reading the next image, and of packing its own and the last where files are written whole."""
+    reading = {task: READING_BYTES * width * height for task, (width, height) in sizes.items()}
+    packing = {task: _packing_bytes(task, *sizes[task], scale) for task in tasks}
     return {
-        job: packing[job] + (packing[last] if last else 0) + (reading[following] if following else 0)
-        for last, job, following in zip([None, *jobs], jobs, [*jobs[1:], None], strict=False)
+        task: packing[task] + (packing[last] if last else 0) + (reading[following] if following else 0)
+        for last, task, following in zip([None, *tasks], tasks, [*tasks[1:], None], strict=False)
     }
 
 
-def _packing_bytes(job: Job, width: int, height: int, scale: int) -> int:
-    target = FORMATS.get(job.target.suffix.lower())
+def _packing_bytes(task: FileTask, width: int, height: int, scale: int) -> int:
+    target = FORMATS.get(task.target.suffix.lower())
     return target.pixel_bytes * scale**2 * width * height if target else 0
 
 
@@ -190,52 +191,35 @@ def _within(ensemble: Ensemble, beside: int) -> Ensemble:
     return replace(ensemble, plan=replace(ensemble.plan, memory=memory - beside))
 
 
-def _entry(job: Job, image: ImageFile, scale: int, seconds: float) -> dict[str, Any]:
+def _entry(task: FileTask, image: ImageFile, scale: int, seconds: float) -> dict[str, Any]:
     height, width = image.pixels.shape[:2]
-    beside = {} if job.uncertainty is None else {"uncertainty": str(job.uncertainty)}
+    beside = {} if task.uncertainty is None else {"uncertainty": str(task.uncertainty)}
     sizes = {"width": width * scale, "height": height * scale}
-    return {"input": str(job.source), "output": str(job.target), **beside, **sizes, "seconds": seconds}
+    return {"input": str(task.source), "output": str(task.target), **beside, **sizes, "seconds": seconds}
 
 
-def _read(job: Job, *, standard_input: bytes | None) -> ImageFile:
-    if job.source == Path(STREAM):
+def _read(task: FileTask, *, standard_input: bytes | None) -> ImageFile:
+    if task.source == Path(STREAM):
         return parse_image(Path("standard input"), standard_input or b"")
     try:
-        return read_image(job.source)
+        return read_image(task.source)
     except OSError as error:
         raise PairError(
-            f"{job.source}: {error.strerror}; expected a file that can be read: check its permissions"
+            f"{task.source}: {error.strerror}; expected a file that can be read: check its permissions"
         ) from error
 
 
-def _size(job: Job, standard_input: bytes | None) -> Size:
+def _size(task: FileTask, standard_input: bytes | None) -> Size:
     """From the header; unknown where it cannot be read, which reading the file will report."""
     try:
-        return size_in(io.BytesIO(standard_input or b"")) if job.source == Path(STREAM) else image_size(job.source)
+        return size_in(io.BytesIO(standard_input or b"")) if task.source == Path(STREAM) else image_size(task.source)
     except (PairError, *DAMAGE, Image.DecompressionBombError):
         return UNKNOWN
 
 
-@contextmanager
-def _memory(path: Path) -> Iterator[None]:
-    """Memory that the allocators refuse, as an error of this one file."""
-    try:
-        yield
-    except OutOfMemoryError as error:  # of a network: it tells enough
-        raise OutOfMemoryError(f"{path}: {error}") from error
-    except (MemoryError, RuntimeError) as error:
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and "can't allocate memory" not in str(error):  # torch has no class for it on the CPU
-            raise
-        first = str(error).partition("\n")[0].rpartition("] ")[2] or "no memory left"
-        raise OutOfMemoryError(
-            f"{path}: {first}; expected room for it: upscale by patches, by smaller ones, or cut it into parts"
-        ) from error
-
-
-def _give_up(todo: Plan, errors: list[GpnasError]) -> None:
+def _give_up(queue: FileQueue, errors: list[GpnasError]) -> None:
     """Raise if the only image failed, or if no image of several can be used."""
-    if todo.single:
+    if queue.single:
         raise errors[0]
     if all(isinstance(error, UsageError) for error in errors):
         more = [f"and {len(errors) - REASONS_SHOWN} more"] if len(errors) > REASONS_SHOWN else []
@@ -246,9 +230,9 @@ def _give_up(todo: Plan, errors: list[GpnasError]) -> None:
 class _Meter:
     """One image's share of the progress: its output's megapixels, told as LR px are computed."""
 
-    def __init__(self, job: Job, size: Size, ensemble: Ensemble) -> None:
+    def __init__(self, task: FileTask, size: Size, ensemble: Ensemble) -> None:
         width, height = size
-        self.name = "standard input" if job.source == Path(STREAM) else job.source.name
+        self.name = "standard input" if task.source == Path(STREAM) else task.source.name
         self.left = ensemble.plan.scale**2 * width * height / MEGA
         work = 0 if size == UNKNOWN else len(ensemble.members) * ensemble.plan.pixels(height, width)
         self.step = self.left / max(work, 1)

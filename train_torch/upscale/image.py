@@ -9,39 +9,37 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
-
 from shared.errors import WorkError
 from shared.images.pixels import Bits, ImageFile
 from shared.images.stream import BandWriter, open_band_writer
+from train_torch.background import Behind
 from train_torch.ensemble.engine import Image
-from train_torch.ensemble.modules import Network
+from train_torch.ensemble.fusion import disagreement_picture
+from train_torch.ensemble.modules import EnsembleMember
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.plan import Plan
-from train_torch.ensemble.uncertainty import uncertainty_rows
-from train_torch.upscale.background import Behind
-from train_torch.upscale.plan import STREAM, Job
+from train_torch.ensemble.plan import PassPlan
+from train_torch.upscale.file_queue import STREAM, FileTask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ensemble:
-    """Networks (n, 3, h, w) -> (n, 3, scale·h, scale·w), their shares in the fused image, and how images go through them."""
+    """Networks (n, 3, h, w) -> (n, 3, scale·h, scale·w), their ensemble weights, and how images go through them."""
 
-    members: Sequence[nn.Module | Network]
+    members: Sequence[EnsembleMember]
     weights: Sequence[float]
-    plan: Plan
+    plan: PassPlan
     fusion: str = "mean"
 
     @property
     def active(self) -> list[float]:
-        """The shares of the members that run."""
+        """The weights of the members that run."""
         return [weight for weight in self.weights if weight > 0]
 
 
 def upscale_image(
     ensemble: Ensemble,
     image: ImageFile,
-    job: Job,
+    task: FileTask,
     *,
     bits: Bits,
     advance: Callable[[int], None],
@@ -52,9 +50,9 @@ def upscale_image(
     Args:
         ensemble: what to upscale with.
         image: what to upscale.
-        job: where to.
+        task: where to.
         bits: depth of the output.
-        advance: told the LR px computed by one member whenever some are done.
+        advance: called with a number of LR px whenever one member has computed them.
         writer: the thread that packs and writes.
 
     Returns:
@@ -66,11 +64,11 @@ def upscale_image(
     """
     height, width = (side * ensemble.plan.scale for side in image.pixels.shape[:2])
     with ExitStack() as stack:  # closed in reverse order: an image that is there has its uncertainty beside it
-        out = stack.enter_context(_written(job.target, height, width, bits, image))
+        out = stack.enter_context(_written(task.target, height, width, bits, image))
         watch = (
             _ignore
-            if job.uncertainty is None
-            else stack.enter_context(_watching(job.uncertainty, height, width, image, ensemble.active, writer))
+            if task.uncertainty is None
+            else stack.enter_context(_watching(task.uncertainty, height, width, image, ensemble.active, writer))
         )
         behind = stack.enter_context(Behind(writer))
         bands = upscale_bands(
@@ -95,12 +93,12 @@ def _ignore(stack: Image) -> None:
 
 @contextmanager
 def _watching(
-    target: Path, height: int, width: int, like: ImageFile, shares: Sequence[float], writer: ThreadPoolExecutor
+    target: Path, height: int, width: int, like: ImageFile, weights: Sequence[float], writer: ThreadPoolExecutor
 ) -> Iterator[Callable[[Image], None]]:
     """Takes bands of the members' images, and writes their disagreement: 16 bits, grey."""
     plain = replace(like, grey=True, alpha=None, icc=None)
     with _written(target, height, width, 16, plain) as out, Behind(writer) as behind:
-        yield lambda stack: behind.do(out.write, uncertainty_rows(stack, shares))
+        yield lambda stack: behind.do(out.write, disagreement_picture(stack, weights))
 
 
 @contextmanager

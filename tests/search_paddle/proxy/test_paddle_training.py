@@ -1,6 +1,5 @@
 """Real trainings on Paddle, of a few steps."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +8,12 @@ import pytest
 
 from search_paddle.config import ProxyConfig
 from search_paddle.network import build, get_weights
-from search_paddle.proxy.training import check_activations, check_weights, learning_rate, train_proxy
+from search_paddle.proxy.training import check_activations, check_weights, train_proxy
 from search_paddle.proxy.validation import bicubic_score, evaluate
 from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
 from shared.errors import NonFiniteError
+from shared.schedule import learning_rate
 from shared.spec import parse
 
 pytestmark = pytest.mark.paddle
@@ -145,13 +145,3 @@ def test_an_overflow_inside_is_found_whatever_relu_makes_of_it() -> None:
     check_weights(network, 0, SHORT)
     with pytest.raises(NonFiniteError, match=f"step 7: output of {name} is not finite"):
         check_activations(network, image, 7, SHORT)
-
-
-def test_the_learning_rate_warms_up_falls_and_is_never_zero() -> None:
-    config = ProxyConfig(steps=100, warmup=10, learning_rate=1.0, minimum_learning_rate=0.1)
-    rates = [learning_rate(step, config) for step in range(100)]
-    assert rates[:10] == pytest.approx(np.linspace(0.1, 1, 10))
-    assert rates[10] == 1.0
-    assert rates[55] == pytest.approx(0.55)
-    assert all(a > b > 0.1 for a, b in pairwise(rates[10:]))
-    assert learning_rate(0, ProxyConfig(steps=1)) == 1e-3  # a warm-up longer than the training is cut

@@ -21,7 +21,7 @@ from shared.records.weights import save_weights
 from shared.spec import make_spec_file, parse
 from train_torch.ensemble import load_suite, upscale
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.presets import preset
+from train_torch.ensemble.plan import preset
 from train_torch.ensemble.self_ensemble import TRANSFORMS
 
 pytestmark = pytest.mark.torch

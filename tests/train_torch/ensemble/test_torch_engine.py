@@ -17,11 +17,10 @@ from shared.spec import parse
 from train_torch.ensemble import engine, memory
 from train_torch.ensemble.engine import member_bands
 from train_torch.ensemble.estimate import estimate_seconds
-from train_torch.ensemble.memory import Layout, activation_bytes, choose_layout, need
-from train_torch.ensemble.modules import Network, prepare, trunk
+from train_torch.ensemble.memory import Traversal, activation_bytes, choose_traversal, need
+from train_torch.ensemble.modules import PreparedMember, prepare, trunk
 from train_torch.ensemble.pipeline import upscale, upscale_bands
-from train_torch.ensemble.plan import Plan
-from train_torch.ensemble.presets import PRESETS, preset
+from train_torch.ensemble.plan import PRESETS, PassPlan, preset
 from train_torch.ensemble.self_ensemble import transforms
 from train_torch.network import build
 
@@ -33,7 +32,7 @@ SPECS = {
     "rcan": {"family": "rcan", "features": 8, "groups": 1, "blocks": 1, "reduction": 4},
     "dual_regression": {"family": "dual_regression", "features": 4, "blocks": 1, "reduction": 4},
 }
-SMALL = Plan(scale=2, patch=12, stride=7)
+SMALL = PassPlan(scale=2, patch=12, stride=7)
 
 
 @cache
@@ -43,7 +42,7 @@ def network(family: str = "rcan", scale: int = 2, seed: int = 0) -> nn.Module:
 
 
 @cache
-def prepared(family: str = "rcan", scale: int = 2, seed: int = 0) -> Network:
+def prepared(family: str = "rcan", scale: int = 2, seed: int = 0) -> PreparedMember:
     return prepare([network(family, scale, seed)], scale)[0]
 
 
@@ -51,13 +50,13 @@ def image(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
 
 
-def run(lr: np.ndarray, plan: Plan, *members: nn.Module | Network) -> np.ndarray:
+def run(lr: np.ndarray, plan: PassPlan, *members: nn.Module | PreparedMember) -> np.ndarray:
     return np.concatenate(list(member_bands(members or [prepared()], lr, plan)), axis=1)
 
 
 @pytest.fixture
 def by_columns(monkeypatch):
-    monkeypatch.setattr(engine, "choose_layout", lambda *arguments: Layout(batch=1, by_columns=True))
+    monkeypatch.setattr(engine, "choose_traversal", lambda *arguments: Traversal(batch=1, by_columns=True))
 
 
 @pytest.mark.parametrize("size", [(20, 27), (12, 20), (7, 20), (20, 7)])
@@ -86,7 +85,7 @@ def test_bands_of_columns_give_the_same_image(by_columns, monkeypatch, size, cou
     lr, plan = image(*size), replace(SMALL, transforms=transforms(count))
     members = [prepared("drn"), prepared("rcan", seed=1)]
     turned = run(lr, plan, *members)
-    monkeypatch.setattr(engine, "choose_layout", lambda *arguments: Layout(batch=1, by_columns=False))
+    monkeypatch.setattr(engine, "choose_traversal", lambda *arguments: Traversal(batch=1, by_columns=False))
     assert np.abs(turned - run(lr, plan, *members)).max() <= ROUNDING
 
 
@@ -117,15 +116,15 @@ def test_an_unknown_preset_is_refused_with_the_names():
 
 
 def test_a_panorama_takes_columns_only_where_rows_do_not_fit():
-    nets, plan = [prepared()], Plan(scale=2, patch=24, stride=12)
-    wide, tall = need(nets, plan, 30, 20000, Layout(batch=1, by_columns=False)), need(
-        nets, plan, 30, 20000, Layout(batch=1, by_columns=True)
+    nets, plan = [prepared()], PassPlan(scale=2, patch=24, stride=12)
+    wide, tall = need(nets, plan, 30, 20000, Traversal(batch=1, by_columns=False)), need(
+        nets, plan, 30, 20000, Traversal(batch=1, by_columns=True)
     )  # fmt: skip
     assert tall.sums < wide.sums / 100
     between = (wide.total + tall.total) // 2
-    assert choose_layout(nets, replace(plan, memory=between), 30, 20000).by_columns
-    assert not choose_layout(nets, replace(plan, memory=2 * wide.total), 30, 20000).by_columns
-    assert not choose_layout(nets, plan, 30, 20000).by_columns
+    assert choose_traversal(nets, replace(plan, memory=between), 30, 20000).by_columns
+    assert not choose_traversal(nets, replace(plan, memory=2 * wide.total), 30, 20000).by_columns
+    assert not choose_traversal(nets, plan, 30, 20000).by_columns
 
 
 def test_a_budget_that_cannot_hold_is_refused_with_numbers():
@@ -136,12 +135,12 @@ def test_a_budget_that_cannot_hold_is_refused_with_numbers():
 
 
 def test_a_budget_makes_the_batch_smaller():
-    nets, plan = [prepared()], Plan(scale=2, patch=120, stride=60, batch=64)
-    one = need(nets, plan, 500, 500, Layout(batch=1, by_columns=False)).total
-    two = need(nets, plan, 500, 500, Layout(batch=2, by_columns=False)).total
+    nets, plan = [prepared()], PassPlan(scale=2, patch=120, stride=60, batch=64)
+    one = need(nets, plan, 500, 500, Traversal(batch=1, by_columns=False)).total
+    two = need(nets, plan, 500, 500, Traversal(batch=2, by_columns=False)).total
     budget = one + 5 * (two - one) + memory.MEGABYTE
-    assert 4 <= choose_layout(nets, replace(plan, memory=budget), 500, 500).batch <= 7
-    assert choose_layout(nets, plan, 500, 500).batch == 64
+    assert 4 <= choose_traversal(nets, replace(plan, memory=budget), 500, 500).batch <= 7
+    assert choose_traversal(nets, plan, 500, 500).batch == 64
 
 
 class Small(nn.Module):
@@ -245,8 +244,8 @@ def test_activations_are_counted_while_they_live():
     y = g.relu("b", x)  # in place
     z = g.conv("c", y, 16)
     graph = g.graph(g.add("d", z, g.conv("e", y, 16)))
-    plan = Plan(scale=1, patch=10, stride=10)
-    assert activation_bytes(graph, plan.grid(50, 50), plan) == (8 + 16 + 16) * 100 * 4
+    plan = PassPlan(scale=1, patch=10, stride=10)
+    assert activation_bytes(graph, plan.grid(50, 50)) == (8 + 16 + 16) * 100 * 4
 
 
 def test_an_estimate_runs_each_member_twice_on_one_patch():

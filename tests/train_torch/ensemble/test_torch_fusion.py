@@ -9,10 +9,18 @@ from torch import nn
 
 from shared.errors import UsageError
 from train_torch.ensemble import upscale
-from train_torch.ensemble.fusion import FLOOR, KINDS, OUTLYING, WINDOW, disagreement, fused_bands, make_fusion
+from train_torch.ensemble.fusion import (
+    FLOOR,
+    KINDS,
+    OUTLYING,
+    WINDOW,
+    disagreement,
+    disagreement_picture,
+    fused_bands,
+    make_fusion,
+)
 from train_torch.ensemble.pipeline import upscale_bands
-from train_torch.ensemble.plan import Plan
-from train_torch.ensemble.uncertainty import uncertainty_rows
+from train_torch.ensemble.plan import PassPlan
 
 pytestmark = pytest.mark.torch  # the package imports it
 
@@ -31,7 +39,7 @@ def with_failure(stack: np.ndarray, member: int = 0) -> np.ndarray:
     return damaged
 
 
-def by_the_formula(stack: np.ndarray, shares: list[float]) -> np.ndarray:
+def by_the_formula(stack: np.ndarray, weights: list[float]) -> np.ndarray:
     """The docstring of `robust_mean`, pixel by pixel."""
     count, height, width, _ = stack.shape
     squares = {
@@ -45,27 +53,27 @@ def by_the_formula(stack: np.ndarray, shares: list[float]) -> np.ndarray:
             far = [sorted(squares[i, j][y, x] for j in range(count) if j != i)[(count - 2) // 2] for i in range(count)]
             usual = sorted(far)[(count - 1) // 2]
             trust = [min(1, (OUTLYING**2 * usual + FLOOR**2) / max(d, FLOOR**2)) ** 2 for d in far]
-            out[y, x] = np.average(stack[:, y, x], axis=0, weights=np.multiply(trust, shares))
+            out[y, x] = np.average(stack[:, y, x], axis=0, weights=np.multiply(trust, weights))
     return out
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])
 def test_the_robust_mean_is_its_formula(count):
     stack = with_failure(members(count, 30, 29))
-    shares = list(np.arange(1, count + 1) / (count * (count + 1) / 2))
-    fused = make_fusion("robust", shares)(stack)
-    assert np.abs(fused - by_the_formula(stack, shares)).max() < 1e-12
-    assert np.abs(fused - make_fusion("mean", shares)(stack)).max() > 0.01  # the plain mean is not
+    weights = list(np.arange(1, count + 1) / (count * (count + 1) / 2))
+    fused = make_fusion("robust", weights)(stack)
+    assert np.abs(fused - by_the_formula(stack, weights)).max() < 1e-12
+    assert np.abs(fused - make_fusion("mean", weights)(stack)).max() > 0.01  # the plain mean is not
 
 
 @pytest.mark.parametrize("count", [3, 4, 6])
 def test_members_that_agree_are_simply_averaged(count):
     stack = members(count)
-    shares = [0.5] + [0.5 / (count - 1)] * (count - 1)
-    expected = np.average(stack.astype(np.float64), axis=0, weights=shares)
+    weights = [0.5] + [0.5 / (count - 1)] * (count - 1)
+    expected = np.average(stack.astype(np.float64), axis=0, weights=weights)
     for kind in KINDS:
-        assert np.abs(make_fusion(kind, shares)(stack) - expected).max() < 1e-12
-    assert np.abs(make_fusion("robust", shares)(with_failure(stack)) - expected).max() > 1e-3
+        assert np.abs(make_fusion(kind, weights)(stack) - expected).max() < 1e-12
+    assert np.abs(make_fusion("robust", weights)(with_failure(stack)) - expected).max() > 1e-3
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])
@@ -84,7 +92,7 @@ def test_of_two_members_none_can_be_told_bad():
     assert np.array_equal(make_fusion("robust", [1, 3])(stack), make_fusion("mean", [1, 3])(stack))
 
 
-def test_a_member_of_share_0_changes_nothing():
+def test_a_member_of_weight_0_changes_nothing():
     stack = with_failure(members(4))
     for kind in KINDS:
         fused = make_fusion(kind, [0, 1, 2, 3])(stack)
@@ -118,36 +126,36 @@ def test_no_band_no_rows():
     assert list(fused_bands(iter([]), make_fusion("robust", [1, 1, 1]))) == []
 
 
-@pytest.mark.parametrize("shares", [[1, 1, 1], [1, 2, 5]])
-def test_disagreement_is_the_weighted_deviation(shares):
+@pytest.mark.parametrize("weights", [[1, 1, 1], [1, 2, 5]])
+def test_disagreement_is_the_weighted_deviation(weights):
     stack = members(3)
-    weights = np.divide(shares, sum(shares))
-    mean = np.tensordot(weights, stack.astype(np.float64), 1)
-    expected = np.sqrt(np.tensordot(weights, ((stack - mean) ** 2).mean(-1), 1))
-    assert np.abs(disagreement(stack, shares) - expected).max() < 1e-6
-    assert disagreement(stack, shares).dtype == np.float32
-    assert disagreement(stack[[1, 1, 1]], shares).max() < 1e-15
+    normalised = np.divide(weights, sum(weights))
+    mean = np.tensordot(normalised, stack.astype(np.float64), 1)
+    expected = np.sqrt(np.tensordot(normalised, ((stack - mean) ** 2).mean(-1), 1))
+    assert np.abs(disagreement(stack, weights) - expected).max() < 1e-6
+    assert disagreement(stack, weights).dtype == np.float32
+    assert disagreement(stack[[1, 1, 1]], weights).max() < 1e-15
 
 
 def test_the_map_is_four_times_the_disagreement_and_grey():
     stack = with_failure(members(3))
-    rows = uncertainty_rows(stack, [1, 1, 1])
+    rows = disagreement_picture(stack, [1, 1, 1])
     expected = np.minimum(1, 4 * disagreement(stack, [1, 1, 1]))
     assert all(np.array_equal(rows[..., channel], expected) for channel in range(3))
     assert rows.min() < 0.2
     assert rows[20, 20, 0] > 0.4
-    assert (uncertainty_rows(with_failure(3 * stack), [1, 1, 1]) <= 1).all()
+    assert (disagreement_picture(with_failure(3 * stack), [1, 1, 1]) <= 1).all()
 
 
 def test_upscale_fuses_as_told_and_shows_the_members_to_the_watcher():
     lr = np.random.default_rng(0).uniform(0, 1, (20, 9, 3)).astype(np.float32)
     networks = [nn.Upsample(scale_factor=2, mode=mode) for mode in ("nearest", "bilinear", "bicubic")]
-    plan = Plan(scale=2, patch=8, stride=4)
+    plan = PassPlan(scale=2, patch=8, stride=4)
     seen: list[np.ndarray] = []
     bands = upscale_bands(networks, lr, plan, weights=[2, 0, 1], watch=lambda stack: seen.append(stack.copy()))
     sr = np.concatenate(list(bands))
     stack = np.concatenate(seen, axis=1)
-    assert stack.shape == (2, 40, 18, 3)  # the member of share 0 was not run
+    assert stack.shape == (2, 40, 18, 3)  # the member of weight 0 was not run
     assert np.abs(sr - (2 * stack[0] + stack[1]) / 3).max() < 1e-6
     robust = upscale(networks, lr, 2, patch=8, stride=4, fusion="robust")
     whole = np.stack([upscale([network], lr, 2, patch=8, stride=4) for network in networks])
@@ -156,7 +164,7 @@ def test_upscale_fuses_as_told_and_shows_the_members_to_the_watcher():
         upscale(networks, lr, 2, fusion="best")
 
 
-@pytest.mark.parametrize(("kind", "shares"), [("median", [1, 1]), ("mean", [0, 0]), ("robust", [1, -1]), ("mean", [])])
-def test_what_is_no_fusion_is_refused(kind, shares):
+@pytest.mark.parametrize(("kind", "weights"), [("median", [1, 1]), ("mean", [0, 0]), ("robust", [1, -1]), ("mean", [])])
+def test_what_is_no_fusion_is_refused(kind, weights):
     with pytest.raises(UsageError):
-        make_fusion(kind, shares)
+        make_fusion(kind, weights)

@@ -12,9 +12,9 @@ from torch import nn
 from shared.errors import NonFiniteError, UsageError
 from shared.spec import parse
 from train_torch.ensemble import engine, upscale, upscale_one
-from train_torch.ensemble.models import shares, weighted_mean
+from train_torch.ensemble.fusion import ensemble_weights, weighted_mean
 from train_torch.ensemble.patches import centre_window, even_patches, patch_starts, ramp_window
-from train_torch.ensemble.plan import Plan
+from train_torch.ensemble.plan import PassPlan
 from train_torch.ensemble.self_ensemble import TRANSFORMS, transforms
 from train_torch.network import build
 
@@ -91,7 +91,7 @@ def test_even_patches_cover_with_the_overlap_and_waste_little(size, patch, data)
 
 
 def test_patches_have_one_size_and_a_small_side_is_one_patch():
-    grid = Plan(scale=2).grid(250, 90)
+    grid = PassPlan(scale=2).grid(250, 90)
     assert (grid.tops, grid.lefts, grid.height, grid.width) == ((0, 60, 120, 130), (0,), 120, 90)
 
 
@@ -179,7 +179,7 @@ def test_the_order_of_members_does_not_matter_and_weights_do():
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")]])
 def test_wrong_weights_are_refused(weights):
     with pytest.raises(UsageError, match="expected 2 numbers >= 0"):
-        shares(2, weights)
+        ensemble_weights(2, weights)
 
 
 def test_a_member_of_weight_zero_is_not_run():

@@ -10,13 +10,13 @@ from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph as graph_of
 from shared.network.families import dual_graphs
 from shared.resize import resize
+from shared.schedule import learning_rate
 from shared.spec import parse
 from train_torch.config import TrainConfig
 from train_torch.losses.dual_regression import loss_terms, reduce, term_weights
 from train_torch.losses.supervised import total
 from train_torch.network import build_graph, get_weights
-from train_torch.training.module import build_trainee, first_weights
-from train_torch.training.schedule import learning_rate
+from train_torch.training.module import build_training_module, initial_training_weights
 from train_torch.training.step import Training
 
 pytestmark = pytest.mark.torch
@@ -60,9 +60,9 @@ def _expected(
 def test_loss_is_the_published_one(scale: int, weighting: str) -> None:
     lr, hr = _batch(scale)
     config = TrainConfig(ms_ssim_weight=0.0, dual_weighting=weighting)  # type: ignore[arg-type]  # one of the two names
-    trainee = build_trainee(_spec(scale), first_weights(_spec(scale), 0))
+    module = build_training_module(_spec(scale), initial_training_weights(_spec(scale), 0))
     with torch.no_grad():
-        images, mapped = trainee(torch.from_numpy(lr))
+        images, mapped = module(torch.from_numpy(lr))
         terms = loss_terms(images, mapped, torch.from_numpy(lr), torch.from_numpy(hr), config)
         loss = total(terms, term_weights(config, len(mapped))).item()
     arrays = [image.numpy() for image in images], [image.numpy() for image in mapped]
@@ -73,8 +73,8 @@ def test_loss_is_the_published_one(scale: int, weighting: str) -> None:
 
 def test_every_image_and_every_dual_model_has_its_term() -> None:
     lr, hr = _batch(4)
-    trainee = build_trainee(_spec(4), first_weights(_spec(4), 0))
-    images, mapped = trainee(torch.from_numpy(lr))
+    module = build_training_module(_spec(4), initial_training_weights(_spec(4), 0))
+    images, mapped = module(torch.from_numpy(lr))
     assert [tuple(image.shape[2:]) for image in images] == [(12, 12), (24, 24), (48, 48)]
     assert [tuple(image.shape[2:]) for image in mapped] == [(12, 12), (24, 24)]
     config = TrainConfig(ms_ssim_levels=3)
@@ -83,7 +83,7 @@ def test_every_image_and_every_dual_model_has_its_term() -> None:
 
 
 def test_dual_models_do_not_start_equal() -> None:
-    weights = first_weights(_spec(4), 7)
+    weights = initial_training_weights(_spec(4), 7)
     name = "dual_module.1.weight"
     assert not np.array_equal(weights[f"dual.0.{name}"], weights[f"dual.1.{name}"])
 
@@ -99,7 +99,7 @@ def test_middle_target_is_the_antialiased_reduction(factor: int) -> None:
 
 def _separate_optimisers(spec: ArchSpec, config: TrainConfig, steps: int) -> dict[str, np.ndarray]:
     """The published way: an Adam for the network, and one for each dual model."""
-    weights = first_weights(spec, 0)
+    weights = initial_training_weights(spec, 0)
     network = build_graph(graph_of(spec), {n: a for n, a in weights.items() if not n.startswith("dual.")})
     duals = [
         build_graph(graph, {n.removeprefix(f"dual.{i}."): a for n, a in weights.items() if n.startswith(f"dual.{i}.")})
@@ -125,11 +125,11 @@ def _separate_optimisers(spec: ArchSpec, config: TrainConfig, steps: int) -> dic
 
 def test_one_optimiser_takes_the_steps_of_one_per_model() -> None:
     spec, config = _spec(4), TrainConfig(steps=3, patch=12, ms_ssim_weight=0.0, channels_last=False)
-    training = Training(spec, config, first_weights(spec, 0))
+    training = Training(spec, config, initial_training_weights(spec, 0))
     for step in range(3):
         training.advance(step, *_batch(4, seed=step))
     ours, theirs = training.state()["weights"], _separate_optimisers(spec, config, 3)
     assert set(ours) == set(theirs)
-    moved = max(np.abs(ours[name] - first_weights(spec, 0)[name]).max() for name in ours)
+    moved = max(np.abs(ours[name] - initial_training_weights(spec, 0)[name]).max() for name in ours)
     assert moved > 1e-4
     assert max(np.abs(ours[name] - theirs[name]).max() for name in ours) <= 1e-3 * moved

@@ -28,7 +28,7 @@ from train_torch.network import build
 from train_torch.training.checkpoint import load_checkpoint
 from train_torch.training.logs import read_log
 from train_torch.training.member import MemberTask, identity
-from train_torch.training.module import first_weights
+from train_torch.training.module import initial_training_weights
 from train_torch.training.run import train_suite
 from train_torch.training.run_folder import RunFolder
 
@@ -132,7 +132,7 @@ def test_recorded_psnr_is_that_of_the_weights(run: Path, pack: Path) -> None:
 def test_dual_models_are_saved_beside_the_network(run: Path) -> None:
     weights = _weights(run, DUAL)
     assert "dual.0.dual_module.1.weight" in weights
-    start = first_weights(parse(DUAL), CONFIG.seed)
+    start = initial_training_weights(parse(DUAL), CONFIG.seed)
     assert not np.array_equal(weights["dual.0.dual_module.1.weight"], start["dual.0.dual_module.1.weight"])
     provenance = load_weights(RunFolder(run).weights(parse(DUAL).id)).provenance
     assert "antialiased" in provenance["middle_target"]
@@ -256,7 +256,7 @@ def test_a_member_that_diverges_is_named_and_the_others_are_trained(
     """Weights near the end of float32 overflow in the first step."""
     caplog.set_level(logging.ERROR)
     spec = parse(RCAN)
-    huge = {name: np.full_like(array, 1e30) for name, array in first_weights(spec, 0).items()}
+    huge = {name: np.full_like(array, 1e30) for name, array in initial_training_weights(spec, 0).items()}
     save_weights(tmp_path / "huge.safetensors", huge, spec, {})
     sources = [tmp_path / "huge.safetensors", RunFolder(run).weights(parse(DRN).id)]
     config = CONFIG.model_copy(update={"init": "source", "steps": 2})

@@ -6,10 +6,10 @@ import torch
 
 from shared.errors import NonFiniteError
 from shared.network.architecture import ArchSpec
+from shared.schedule import ema_decay, learning_rate
 from shared.spec import parse
 from train_torch.config import TrainConfig
-from train_torch.training.module import build_trainee, first_weights
-from train_torch.training.schedule import ema_decay, learning_rate
+from train_torch.training.module import build_training_module, initial_training_weights
 from train_torch.training.step import Training
 
 pytestmark = pytest.mark.torch
@@ -51,11 +51,11 @@ def _assert_equal(a: Training, b: Training) -> None:
 def test_going_on_from_a_state_changes_no_bit(family: str, channels_last: bool) -> None:
     spec = parse(SPECS[family])
     config = CONFIG.model_copy(update={"channels_last": channels_last})
-    whole = Training(spec, config, first_weights(spec, 0))
+    whole = Training(spec, config, initial_training_weights(spec, 0))
     losses = _train(whole, spec, 0, 8)
-    first = Training(spec, config, first_weights(spec, 0))
+    first = Training(spec, config, initial_training_weights(spec, 0))
     _train(first, spec, 0, 4)
-    second = Training(spec, config, first_weights(spec, 1))
+    second = Training(spec, config, initial_training_weights(spec, 1))
     second.restore(4, first.state())
     assert _train(second, spec, 4, 8) == losses[4:]
     _assert_equal(whole, second)
@@ -63,9 +63,9 @@ def test_going_on_from_a_state_changes_no_bit(family: str, channels_last: bool) 
 
 def test_control_forgetting_adams_step_changes_weights() -> None:
     spec = parse(SPECS["drn"])
-    whole = Training(spec, CONFIG, first_weights(spec, 0))
+    whole = Training(spec, CONFIG, initial_training_weights(spec, 0))
     _train(whole, spec, 0, 4)
-    again = Training(spec, CONFIG, first_weights(spec, 0))
+    again = Training(spec, CONFIG, initial_training_weights(spec, 0))
     again.restore(0, whole.state())
     _train(whole, spec, 4, 5)
     _train(again, spec, 4, 5)
@@ -76,24 +76,24 @@ def test_control_forgetting_adams_step_changes_weights() -> None:
 @pytest.mark.parametrize("family", SPECS)
 def test_the_loss_falls(family: str) -> None:
     spec = parse(SPECS[family])
-    training = Training(spec, CONFIG, first_weights(spec, 0))
+    training = Training(spec, CONFIG, initial_training_weights(spec, 0))
     losses = [training.advance(step % 8, *_batch(spec, 0)).loss for step in range(24)]
     assert losses[-1] < 0.9 * losses[0]
 
 
 def test_first_step_is_adams_and_the_mean_follows() -> None:
     """Adam's first step moves every weight by rate · g / (|g| + eps): checked with gradients of a plain backward pass."""
-    spec, weights = parse(SPECS["rcan"]), first_weights(parse(SPECS["rcan"]), 0)
+    spec, weights = parse(SPECS["rcan"]), initial_training_weights(parse(SPECS["rcan"]), 0)
     config = CONFIG.model_copy(update={"ms_ssim_weight": 0.0, "channels_last": False})
     training = Training(spec, config, weights)
     lr, hr = _batch(spec, 0)
     report = training.advance(0, lr, hr)
-    trainee = build_trainee(spec, weights)
-    (trainee(torch.from_numpy(lr))[0][-1] - torch.from_numpy(hr)).abs().mean().backward()
-    gradients = {name: p.grad.numpy() for name, p in trainee.network.named_parameters() if p.grad is not None}
+    module = build_training_module(spec, weights)
+    (module(torch.from_numpy(lr))[0][-1] - torch.from_numpy(hr)).abs().mean().backward()
+    gradients = {name: p.grad.numpy() for name, p in module.network.named_parameters() if p.grad is not None}
     norm = np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients.values()))
     assert report.gradient_norm == pytest.approx(norm, rel=1e-5)
-    decay = ema_decay(0, config)
+    decay = ema_decay(0, config.ema_decay)
     state = training.state()
     for name, gradient in gradients.items():
         expected = weights[name] - learning_rate(0, config) * gradient / (np.abs(gradient) + 1e-8)
@@ -104,19 +104,19 @@ def test_first_step_is_adams_and_the_mean_follows() -> None:
 
 def test_frozen_mean_shifts_stay() -> None:
     spec = parse(SPECS["rcan"])
-    training = Training(spec, CONFIG, first_weights(spec, 0))
+    training = Training(spec, CONFIG, initial_training_weights(spec, 0))
     _train(training, spec, 0, 3)
     for group in ("weights", "average"):
         for name in ("sub_mean.weight", "sub_mean.bias", "add_mean.weight", "add_mean.bias"):
-            assert np.array_equal(training.state()[group][name], first_weights(spec, 0)[name])
+            assert np.array_equal(training.state()[group][name], initial_training_weights(spec, 0)[name])
     assert "sub_mean.weight" not in training.state()["adam.first"]
 
 
 def test_gradient_clip_bounds_the_joint_norm() -> None:
     spec = parse(SPECS["drn"])
-    free = Training(spec, CONFIG, first_weights(spec, 0))
+    free = Training(spec, CONFIG, initial_training_weights(spec, 0))
     norm = free.advance(0, *_batch(spec, 0)).gradient_norm
-    clipped = Training(spec, CONFIG.model_copy(update={"gradient_clip": norm / 2}), first_weights(spec, 0))
+    clipped = Training(spec, CONFIG.model_copy(update={"gradient_clip": norm / 2}), initial_training_weights(spec, 0))
     assert clipped.advance(0, *_batch(spec, 0)).gradient_norm == pytest.approx(norm)
     for name, moment in clipped.state()["adam.first"].items():
         assert np.allclose(2 * moment, free.state()["adam.first"][name], rtol=1e-4, atol=1e-9)
@@ -124,7 +124,7 @@ def test_gradient_clip_bounds_the_joint_norm() -> None:
 
 def test_no_running_mean_means_the_weights_themselves() -> None:
     spec = parse(SPECS["drn"])
-    training = Training(spec, CONFIG.model_copy(update={"ema_decay": 0.0}), first_weights(spec, 0))
+    training = Training(spec, CONFIG.model_copy(update={"ema_decay": 0.0}), initial_training_weights(spec, 0))
     _train(training, spec, 0, 2)
     state = training.state()
     assert all(np.array_equal(array, state["average"][name]) for name, array in state["weights"].items())
@@ -133,7 +133,7 @@ def test_no_running_mean_means_the_weights_themselves() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_non_finite_step_changes_nothing(value: float) -> None:
     spec = parse(SPECS["drn"])
-    training = Training(spec, CONFIG, first_weights(spec, 0))
+    training = Training(spec, CONFIG, initial_training_weights(spec, 0))
     _train(training, spec, 0, 2)
     before = training.state()
     lr, hr = _batch(spec, 2)
@@ -147,7 +147,7 @@ def test_a_non_finite_step_changes_nothing(value: float) -> None:
 def test_bfloat16_keeps_losses_and_weights_in_float32() -> None:
     spec = parse(SPECS["drn"])
     exact, mixed = (
-        Training(spec, CONFIG.model_copy(update={"precision": precision}), first_weights(spec, 0))
+        Training(spec, CONFIG.model_copy(update={"precision": precision}), initial_training_weights(spec, 0))
         for precision in ("32-true", "bf16-mixed")
     )
     losses, approximate = _train(exact, spec, 0, 3), _train(mixed, spec, 0, 3)

@@ -18,12 +18,11 @@ from torch import nn
 from shared.errors import NonFiniteError, OutOfMemoryError, PairError, UsageError, WorkError
 from shared.spec import parse
 from train_torch.ensemble import upscale
-from train_torch.ensemble.pipeline import levels_plan
-from train_torch.ensemble.plan import Plan as EnsemblePlan
+from train_torch.ensemble.plan import PassPlan, levels_plan
 from train_torch.network import build
+from train_torch.upscale.file_queue import FileQueue, queue_files
 from train_torch.upscale.files import upscale_files
 from train_torch.upscale.image import Ensemble
-from train_torch.upscale.plan import Plan, plan
 
 pytestmark = pytest.mark.torch
 
@@ -51,20 +50,20 @@ class Hungry(Nearest):
         return super().forward(x) + torch.empty(1 << 50)[0]
 
 
-def levels(*, patch: int = 6, stride: int = 3, self_ensemble: bool = True, patch_ensemble: bool = True) -> EnsemblePlan:
+def levels(*, patch: int = 6, stride: int = 3, self_ensemble: bool = True, patch_ensemble: bool = True) -> PassPlan:
     return levels_plan(SCALE, patch=patch, stride=stride, self_ensemble=self_ensemble, patch_ensemble=patch_ensemble)
 
 
 SMALL = levels()
 
 
-def ensemble(*members: nn.Module, through: EnsemblePlan = SMALL, fusion: str = "mean") -> Ensemble:
+def ensemble(*members: nn.Module, through: PassPlan = SMALL, fusion: str = "mean") -> Ensemble:
     members = members or (Nearest(),)
     return Ensemble(members=members, weights=[1.0] * len(members), plan=through, fusion=fusion)
 
 
-def planned(source: Path, target: Path, **options) -> Plan:
-    return plan([str(source)], str(target), **options)
+def planned(source: Path, target: Path, **options) -> FileQueue:
+    return queue_files([str(source)], str(target), **options)
 
 
 def enlarged(pixels: np.ndarray) -> np.ndarray:
@@ -226,7 +225,7 @@ def test_networks_are_left_as_they_were(tmp_path: Path):
 @pytest.mark.parametrize(
     "through", [SMALL, levels(self_ensemble=False, patch_ensemble=False)], ids=["patches", "whole"]
 )
-def test_progress_counts_the_megapixels_of_every_output(tmp_path: Path, capsys, through: EnsemblePlan):
+def test_progress_counts_the_megapixels_of_every_output(tmp_path: Path, capsys, through: PassPlan):
     source = pngs(tmp_path / "in", a=RGB8.repeat(8, axis=1).repeat(8, axis=0))
     (source / "bad.png").write_bytes((source / "a.png").read_bytes()[:-60])  # its header tells pixels that never come
     tifffile.imwrite(source / "deep.tif", RGB16.transpose(1, 0, 2), photometric="rgb")
@@ -245,8 +244,8 @@ def test_the_disagreement_is_written_beside_the_image(tmp_path: Path):
 
     Image.fromarray(np.dstack([RGB8, RGB8[..., 0]])).save(tmp_path / "a.png", icc_profile=PROFILE)
     cv2.imwrite(str(tmp_path / "b.tif"), RGB16)
-    todo = plan([str(tmp_path / "a.png"), str(tmp_path / "b.tif")], str(tmp_path / "out"), uncertainty=True)
-    value = upscale_files(ensemble(Nearest(), Darker()), todo)
+    queue = queue_files([str(tmp_path / "a.png"), str(tmp_path / "b.tif")], str(tmp_path / "out"), uncertainty=True)
+    value = upscale_files(ensemble(Nearest(), Darker()), queue)
     assert [entry["uncertainty"] for entry in value["done"]] == [
         str(tmp_path / "out" / name) for name in ("a.uncertainty.png", "b.uncertainty.tif")
     ]

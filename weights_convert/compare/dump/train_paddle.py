@@ -1,7 +1,7 @@
 """The recipe's training on Paddle, step by step: network, dual models, L1 and closed loop, Adam, running mean of weights.
 
 Loss and optimiser are those of the proxies (search_paddle/proxy/training.py); dual models and the running mean, which proxies do
-without, follow train_torch/losses/dual_regression.py and train_torch/training/schedule.py.
+without, follow train_torch/losses/dual_regression.py and shared/schedule.py.
 """
 
 from collections.abc import Mapping

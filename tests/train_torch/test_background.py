@@ -2,10 +2,11 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
-from train_torch.upscale.background import Behind, read_ahead
+from train_torch.background import Behind, read_ahead
 
 
 def test_every_item_comes_in_order_with_its_value_or_error():
@@ -28,6 +29,26 @@ def test_the_next_item_is_read_while_one_is_used_and_no_more():
         if item < 3:
             assert reads[item + 1].wait(10)
         assert not any(read.is_set() for read in reads[item + 2 :])
+
+
+def test_nothing_is_read_where_there_is_no_item():
+    asked: list[int] = []
+    assert list(read_ahead(range(3, 3), asked.append)) == []
+    assert asked == []
+
+
+def test_a_reader_that_is_closed_early_leaves_no_thread_at_work():
+    go, done = threading.Event(), threading.Event()
+
+    def read(item: int) -> None:
+        if item == 1:
+            go.wait(10)
+            done.set()
+
+    with closing(read_ahead(range(4), read)) as items:
+        next(items)
+        threading.Timer(0.05, go.set).start()
+    assert done.is_set()
 
 
 def test_calls_run_in_order_one_at_a_time_beside_the_caller():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UsageError
-from train_torch.upscale.plan import Job, Plan, plan
+from train_torch.upscale.file_queue import FileQueue, FileTask, queue_files
 
 
 def touch(*paths: Path) -> None:
@@ -15,13 +15,13 @@ def touch(*paths: Path) -> None:
         path.touch()
 
 
-def planned(source: Path, target: Path, **options) -> Plan:
-    return plan([str(source)], str(target), **options)
+def planned(source: Path, target: Path, **options) -> FileQueue:
+    return queue_files([str(source)], str(target), **options)
 
 
 def outputs(folder: Path, target: Path, **options) -> dict[str, str]:
-    jobs = planned(folder, target, **options).jobs
-    return {job.source.relative_to(folder).as_posix(): job.target.relative_to(target).as_posix() for job in jobs}
+    tasks = planned(folder, target, **options).tasks
+    return {task.source.relative_to(folder).as_posix(): task.target.relative_to(target).as_posix() for task in tasks}
 
 
 def test_a_folder_keeps_structure_and_formats_but_jpeg_becomes_png(tmp_path: Path):
@@ -46,7 +46,7 @@ def test_at_16_bits_webp_becomes_png(tmp_path: Path):
 def test_hidden_files_and_temporary_ones_are_no_inputs_and_others_are_told(tmp_path: Path):
     touch(*(tmp_path / "in" / n for n in ("a.png", ".b.png", ".cache/c.png", ".d.png.x1.tmp", "notes.txt", "raw.heic")))
     made = planned(tmp_path / "in", tmp_path / "out")
-    assert [job.source.name for job in made.jobs] == ["a.png"]
+    assert [task.source.name for task in made.tasks] == ["a.png"]
     assert [path.name for path in made.ignored] == ["notes.txt", "raw.heic"]
 
 
@@ -54,10 +54,10 @@ def test_an_output_folder_inside_the_input_is_not_read(tmp_path: Path, monkeypat
     touch(*(tmp_path / "in" / name for name in ("a.png", "sub/b.png", "sub/out/a.png", "sub/out/sub/b.png")))
     assert outputs(tmp_path / "in", tmp_path / "in/sub/out") == {"a.png": "a.png", "sub/b.png": "sub/b.png"}
     monkeypatch.chdir(tmp_path / "in")
-    assert [str(job.source) for job in planned(Path(), Path("sub/out")).jobs] == ["a.png", "sub/b.png"]
+    assert [str(task.source) for task in planned(Path(), Path("sub/out")).tasks] == ["a.png", "sub/b.png"]
     (tmp_path / "link").symlink_to(tmp_path / "in/sub/out")
-    assert len(planned(tmp_path / "in", tmp_path / "link").jobs) == 2
-    assert len(planned(tmp_path / "in", tmp_path / "elsewhere").jobs) == 4  # without that rule all four are inputs
+    assert len(planned(tmp_path / "in", tmp_path / "link").tasks) == 2
+    assert len(planned(tmp_path / "in", tmp_path / "elsewhere").tasks) == 4  # without that rule all four are inputs
 
 
 def test_a_single_image_goes_to_a_file_or_into_a_folder(tmp_path: Path):
@@ -70,9 +70,9 @@ def test_a_single_image_goes_to_a_file_or_into_a_folder(tmp_path: Path):
         ("new", "new/a.png"),
         ("folder.v2", "folder.v2/a.png"),
     ):
-        (job,) = planned(source, tmp_path / target).jobs
-        assert job.target == tmp_path / expected
-    assert planned(bare, tmp_path / "new").jobs[0].target == tmp_path / "new/bare.png"
+        (task,) = planned(source, tmp_path / target).tasks
+        assert task.target == tmp_path / expected
+    assert planned(bare, tmp_path / "new").tasks[0].target == tmp_path / "new/bare.png"
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_several_inputs_and_patterns_go_into_one_folder(tmp_path: Path):
         )
     )
     words = [str(tmp_path / word) for word in ("b.png", "a.jpg", "in", "g/*.*", "b.png", "in/c.tif")]
-    made = plan(words, str(tmp_path / "out"))
-    assert [job.source.relative_to(tmp_path).as_posix() for job in made.jobs] == [
+    made = queue_files(words, str(tmp_path / "out"))
+    assert [task.source.relative_to(tmp_path).as_posix() for task in made.tasks] == [
         "b.png",
         "a.jpg",
         "in/c.tif",
@@ -136,7 +136,7 @@ def test_several_inputs_and_patterns_go_into_one_folder(tmp_path: Path):
         "g/1.png",
         "g/2.tif",
     ]
-    assert [job.target.relative_to(tmp_path / "out").as_posix() for job in made.jobs] == [
+    assert [task.target.relative_to(tmp_path / "out").as_posix() for task in made.tasks] == [
         "b.png",
         "a.png",
         "c.tif",
@@ -150,21 +150,23 @@ def test_several_inputs_and_patterns_go_into_one_folder(tmp_path: Path):
 
 def test_patterns_reach_any_depth_and_a_name_with_brackets_is_a_name(tmp_path: Path):
     touch(*(tmp_path / name for name in ("in/a.png", "in/sub/b.png", "in/[1].png")))
-    found = plan([str(tmp_path / "in/**/*.png")], str(tmp_path / "out")).jobs
-    assert [job.target.name for job in found] == ["[1].png", "a.png", "b.png"]
-    (job,) = plan([str(tmp_path / "in/[1].png")], str(tmp_path / "one.png")).jobs
-    assert job.source == tmp_path / "in/[1].png"
-    assert plan([str(tmp_path / "in/s*")], str(tmp_path / "out")).jobs[0].target == tmp_path / "out/b.png"  # a folder
+    found = queue_files([str(tmp_path / "in/**/*.png")], str(tmp_path / "out")).tasks
+    assert [task.target.name for task in found] == ["[1].png", "a.png", "b.png"]
+    (task,) = queue_files([str(tmp_path / "in/[1].png")], str(tmp_path / "one.png")).tasks
+    assert task.source == tmp_path / "in/[1].png"
+    assert (
+        queue_files([str(tmp_path / "in/s*")], str(tmp_path / "out")).tasks[0].target == tmp_path / "out/b.png"
+    )  # a folder
 
 
 def test_standard_input_and_output(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     touch(Path("a.tif"), Path("./-"))
-    assert plan(["-"], "-") == Plan(jobs=(Job(source=Path("-"), target=Path("-")),), single=True)
-    assert plan(["-"], "x.tif").jobs == (Job(source=Path("-"), target=Path("x.tif")),)
-    assert plan(["a.tif"], "-").jobs == (Job(source=Path("a.tif"), target=Path("-")),)
-    assert plan(["./-"], "x.png").jobs[0].source == tmp_path / "-"  # a file of that name
-    assert plan(["a.tif"], "-").jobs[0].outputs == ()
+    assert queue_files(["-"], "-") == FileQueue(tasks=(FileTask(source=Path("-"), target=Path("-")),), single=True)
+    assert queue_files(["-"], "x.tif").tasks == (FileTask(source=Path("-"), target=Path("x.tif")),)
+    assert queue_files(["a.tif"], "-").tasks == (FileTask(source=Path("a.tif"), target=Path("-")),)
+    assert queue_files(["./-"], "x.png").tasks[0].source == tmp_path / "-"  # a file of that name
+    assert queue_files(["a.tif"], "-").tasks[0].outputs == ()
 
 
 @pytest.mark.parametrize(
@@ -184,21 +186,21 @@ def test_what_cannot_work_with_several_inputs(tmp_path: Path, monkeypatch, input
     monkeypatch.chdir(tmp_path)
     touch(*(Path(name) for name in ("a.png", "b.png", "sub/a.jpg")))
     with pytest.raises(UsageError, match=message):
-        plan(inputs, output)
+        queue_files(inputs, output)
 
 
 def test_the_uncertainty_stands_beside_each_output(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     touch(*(Path("in", name) for name in ("a.jpg", "b.TIF", "c.webp")))
-    jobs = plan(["in"], "out", uncertainty=True).jobs
-    assert [job.uncertainty.as_posix() for job in jobs] == [
+    tasks = queue_files(["in"], "out", uncertainty=True).tasks
+    assert [task.uncertainty.as_posix() for task in tasks] == [
         "out/a.uncertainty.png",
         "out/b.uncertainty.TIF",
         "out/c.uncertainty.png",
     ]
-    assert jobs[0].outputs == (Path("out/a.png"), Path("out/a.uncertainty.png"))
+    assert tasks[0].outputs == (Path("out/a.png"), Path("out/a.uncertainty.png"))
     touch(Path("in/a.uncertainty.png"))
     with pytest.raises(UsageError, match=r"would both become out/a\.uncertainty\.png"):
-        plan(["in"], "out", uncertainty=True)
+        queue_files(["in"], "out", uncertainty=True)
     with pytest.raises(UsageError, match="expected a file as output"):
-        plan(["in/a.jpg"], "-", uncertainty=True)
+        queue_files(["in/a.jpg"], "-", uncertainty=True)

@@ -19,7 +19,7 @@ STREAM = "-"  # standard input or output
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class FileTask:
     """One image file and what becomes of it.
 
     Attributes:
@@ -40,21 +40,23 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class FileQueue:
     """What is to be done.
 
     Attributes:
-        jobs: at least one; no two have one output, no output is among the sources.
+        tasks: at least one; no two have one output, no output is among the sources.
         single: one image was named, not a folder or several: if it fails, all fails.
         ignored: files of the folders that no known suffix tells to be images.
     """
 
-    jobs: tuple[Job, ...]
+    tasks: tuple[FileTask, ...]
     single: bool
     ignored: tuple[Path, ...] = ()
 
 
-def plan(inputs: Sequence[str], output: str, *, bits: Bits | None = None, uncertainty: bool = False) -> Plan:
+def queue_files(
+    inputs: Sequence[str], output: str, *, bits: Bits | None = None, uncertainty: bool = False
+) -> FileQueue:
     """Which files become which.
 
     Args:
@@ -73,10 +75,10 @@ def plan(inputs: Sequence[str], output: str, *, bits: Bits | None = None, uncert
     sources = _expanded(inputs)
     single = len(sources) == 1 and not sources[0].is_dir()
     found = _single(sources[0], output, bits) if single else _several(sources, output, bits)
-    jobs = tuple(replace(job, uncertainty=_uncertainty(job.target)) if uncertainty else job for job in found.jobs)
-    _check_distinct(jobs)
-    _check_no_input(jobs)
-    return replace(found, jobs=jobs)
+    tasks = tuple(replace(task, uncertainty=_uncertainty(task.target)) if uncertainty else task for task in found.tasks)
+    _check_distinct(tasks)
+    _check_no_input(tasks)
+    return replace(found, tasks=tasks)
 
 
 def _path(word: str) -> Path:
@@ -110,9 +112,9 @@ def _matches(word: str) -> list[Path]:
     return images
 
 
-def _single(source: Path, output: str, bits: Bits | None) -> Plan:
+def _single(source: Path, output: str, bits: Bits | None) -> FileQueue:
     target = Path(STREAM) if output == STREAM else _single_target(source, _path(output), bits)
-    return Plan(jobs=(Job(source=source, target=target),), single=True)
+    return FileQueue(tasks=(FileTask(source=source, target=target),), single=True)
 
 
 def _single_target(source: Path, target: Path, bits: Bits | None) -> Path:
@@ -130,12 +132,12 @@ def _single_target(source: Path, target: Path, bits: Bits | None) -> Path:
     return target / _name(source, bits)
 
 
-def _several(sources: Sequence[Path], output: str, bits: Bits | None) -> Plan:
+def _several(sources: Sequence[Path], output: str, bits: Bits | None) -> FileQueue:
     target = _path(output)
     if (target.suffix.lower() in FORMATS and not target.is_dir()) or output == STREAM:
         raise UsageError(f"{output}: a single output; expected a folder for {', '.join(map(str, sources[:3]))}")
     _check_folder(target)
-    jobs: dict[str, Job] = {}
+    tasks: dict[str, FileTask] = {}
     ignored: list[Path] = []
     for source in sources:
         files = list(_files(source, leave_out=target.resolve())) if source.is_dir() else [source]
@@ -144,13 +146,13 @@ def _several(sources: Sequence[Path], output: str, bits: Bits | None) -> Plan:
             raise UsageError(f"{source}: got {len(files)} files and no image; expected PNG, TIFF, JPEG or WebP files")
         root = source if source.is_dir() else source.parent
         for path in images:
-            named = Job(source=path, target=target / path.relative_to(root).with_name(_name(path, bits)))
-            jobs.setdefault(os.path.abspath(path), named)
+            named = FileTask(source=path, target=target / path.relative_to(root).with_name(_name(path, bits)))
+            tasks.setdefault(os.path.abspath(path), named)
         ignored += [path for path in files if path not in images]
     for source in sources:
         if source.is_dir() and source.resolve() not in target.resolve().parents:
-            _check_outside(source, list(jobs.values()))
-    return Plan(jobs=tuple(jobs.values()), single=False, ignored=tuple(ignored))
+            _check_outside(source, list(tasks.values()))
+    return FileQueue(tasks=tuple(tasks.values()), single=False, ignored=tuple(ignored))
 
 
 def _name(source: Path, bits: Bits | None) -> str:
@@ -190,11 +192,11 @@ def _check_folder(target: Path) -> None:
         raise UsageError(f"{target}: this is a file; expected a folder: give another name")
 
 
-def _check_distinct(jobs: Sequence[Job]) -> None:
+def _check_distinct(tasks: Sequence[FileTask]) -> None:
     sources: dict[Path, list[Path]] = defaultdict(list)
-    for job in jobs:
-        for output in job.outputs:
-            sources[output].append(job.source)
+    for task in tasks:
+        for output in task.outputs:
+            sources[output].append(task.source)
     for target, paths in sources.items():
         if len(paths) > 1:
             raise UsageError(
@@ -203,20 +205,20 @@ def _check_distinct(jobs: Sequence[Job]) -> None:
             )
 
 
-def _check_no_input(jobs: Sequence[Job]) -> None:
-    sources = {os.path.realpath(job.source) for job in jobs}
-    for job in jobs:
-        for output in job.outputs:
+def _check_no_input(tasks: Sequence[FileTask]) -> None:
+    sources = {os.path.realpath(task.source) for task in tasks}
+    for task in tasks:
+        for output in task.outputs:
             if os.path.realpath(output) in sources:
                 raise UsageError(
                     f"{output}: would be both input and output; expected another name or folder for the output"
                 )
 
 
-def _check_outside(source: Path, jobs: Sequence[Job]) -> None:
+def _check_outside(source: Path, tasks: Sequence[FileTask]) -> None:
     folder = source.resolve()
-    for job in jobs:
-        if job.target.resolve().is_relative_to(folder):
+    for task in tasks:
+        if task.target.resolve().is_relative_to(folder):
             raise UsageError(
-                f"{job.target}: would lie among the inputs, and be upscaled by the next run; expected another folder"
+                f"{task.target}: would lie among the inputs, and be upscaled by the next run; expected another folder"
             )

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from shared.schedule import learning_rate
 from train_torch.config import TrainConfig
-from train_torch.training.schedule import learning_rate
 
 pytestmark = pytest.mark.torch
 

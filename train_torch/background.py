@@ -1,7 +1,7 @@
 """Reading ahead and writing behind: a thread each, beside the one that computes."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, TypeVar
@@ -10,8 +10,17 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
-def read_ahead(items: Iterable[Item], read: Callable[[Item], Value]) -> Iterator[tuple[Item, "Future[Value]"]]:
-    """Each item with what `read` makes of it, or raises: while one is used, the next one is read."""
+def read_ahead(
+    items: Iterable[Item], read: Callable[[Item], Value]
+) -> Generator[tuple[Item, "Future[Value]"], None, None]:
+    """Each item with the future of `read(item)`: while one is used, a thread reads the next one.
+
+    The thread ends with the generator; a caller that may leave early closes it (`contextlib.closing`).
+
+    Example:
+        >>> [(step, square.result()) for step, square in read_ahead(range(2, 5), lambda step: step * step)]
+        [(2, 4), (3, 9), (4, 16)]
+    """
     with ThreadPoolExecutor(1, "reading") as pool:
         coming: deque[tuple[Item, Future[Value]]] = deque()
         for item in items:
@@ -22,9 +31,9 @@ def read_ahead(items: Iterable[Item], read: Callable[[Item], Value]) -> Iterator
 
 
 class Behind:
-    """One call at a time on another thread; whoever brings the next one waits for the last, and gets its error.
+    """One call at a time on another thread. The next `do` waits for the last call, and raises what it raised.
 
-    At the end of a `with` block nothing runs any more, also if the block raised.
+    At the end of a `with` block no call is running, even if the block raised.
     """
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
@@ -32,7 +41,7 @@ class Behind:
         self.running: Future[Any] | None = None
 
     def do(self, call: Callable[..., Any], *values: Any) -> None:
-        """Call it soon."""
+        """Start `call(*values)` on the thread."""
         self.settle()
         self.running = self.pool.submit(call, *values)
 
