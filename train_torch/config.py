@@ -1,4 +1,4 @@
-"""The settings of a training: one frozen value, read from TOML; unknown keys are refused with the nearest name."""
+"""The settings of a training: one frozen value, read from TOML. Unknown keys are refused, and the nearest name is given."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.config import read_toml, validated
 from shared.ms_ssim import LEVELS, check_levels
 
-# Fields that change what is kept and shown, never a weight: they may differ when a training goes on. Distilled pairs, which
-# `distill_share` decides, are told apart by their hash
+# Fields that change what is kept and shown, never the weights of a network: they may differ when a training is resumed.
+# `distill_share` is one of them because the hash of the distilled pairs depends on it
 BOOKKEEPING = frozenset(
     {
         "checkpoint_every",
@@ -27,7 +27,7 @@ BOOKKEEPING = frozenset(
 class TrainConfig(BaseModel):
     """How the members of a suite are trained.
 
-    Crop, augmentation and the two losses are the paper's; "ours" where it is silent.
+    Crop, augmentation and the two losses are the paper's. "ours" marks what the paper leaves open.
 
     Example:
         >>> TrainConfig(steps=1000, patch=48, ms_ssim_levels=5).steps
@@ -40,9 +40,9 @@ class TrainConfig(BaseModel):
     batch: int = Field(default=16, ge=1, description="crops in a step (ours)")
     patch: int = Field(default=120, ge=1, description="side of the LR crop, px (paper)")
     augment: bool = Field(default=True, description="flips and transposes (paper)")
-    seed: int = Field(default=0, ge=0, description="of initial weights and of the order of crops")
+    seed: int = Field(default=0, ge=0, description="of the initial weights and of the order of crops")
     init: Literal["seed", "source"] = Field(
-        default="seed", description="first weights: drawn from the seed, or those the given suite or weights file holds"
+        default="seed", description="initial weights: drawn from the seed, or those of the given suite or weights file"
     )
 
     learning_rate: float = Field(default=2e-4, gt=0, allow_inf_nan=False, description="highest rate of Adam (ours)")
@@ -54,7 +54,7 @@ class TrainConfig(BaseModel):
         default=None, gt=0, allow_inf_nan=False, description="largest norm of the whole gradient; None: no limit (ours)"
     )
     ema_decay: float = Field(
-        default=0.999, ge=0, lt=1, description="share of the old in the running mean of weights; 0: none (ours)"
+        default=0.999, ge=0, lt=1, description="weight of the old value in the EMA of the weights; 0: no EMA (ours)"
     )
 
     l1_weight: float = Field(
@@ -66,15 +66,15 @@ class TrainConfig(BaseModel):
     ms_ssim_levels: int = Field(default=LEVELS, ge=1, le=LEVELS, description="scales of MS-SSIM; fewer for small crops")
     dual_weighting: Literal["guoyongcs", "paddlegan"] = Field(
         default="guoyongcs",
-        description="published weights of the closed loop of dual_regression (sizes between, LR size, duals)",
+        description="published weights of the terms of the dual regression loss",
     )
 
     validate_every: int = Field(default=5000, ge=1, description="steps between two validations (BasicSR's default)")
     validation_pairs: int | None = Field(
-        default=None, ge=1, description="validate on so many pairs, evenly spread; None: on all"
+        default=None, ge=1, description="validation pairs that are used, evenly spread; None: all"
     )
     checkpoint_every: int = Field(default=5000, ge=1, description="steps between two checkpoints (BasicSR's default)")
-    checkpoint_seconds: float = Field(default=300.0, gt=0, description="and at least so often, s (ours)")
+    checkpoint_seconds: float = Field(default=300.0, gt=0, description="most seconds between two checkpoints (ours)")
     log_every: int = Field(default=100, ge=1, description="steps between two log lines (BasicSR's default)")
     tensorboard: bool = Field(default=True, description="write TensorBoard scalars beside the JSON lines")
 
@@ -82,39 +82,38 @@ class TrainConfig(BaseModel):
         default=0.5,
         ge=0,
         le=1,
-        description="of the teacher in the targets, where --distill names one; the rest is HR (ours)",
+        description="weight of the teacher's image in the targets of --distill; the rest is HR (ours)",
     )
     member_shares: Literal["equal", "validation"] = Field(
         default="equal",
-        description="in the mean of members: equal (paper), or those that err least on the validation pairs (ours)",
+        description="ensemble weights: equal (paper), or those with the least error on the validation pairs (ours)",
     )
     camera_spread: float = Field(
         default=0.01,
         ge=0,
         allow_inf_nan=False,
-        description="how much a member's error, relative to the others', differs between cameras: members that differ less share "
-        "equally; 0 where all photographs come from the camera of the pairs (ours)",
+        description="how much a member's error, relative to the others', differs between cameras: members that differ less get "
+        "equal weights; 0 where all photographs come from the camera of the pairs (ours)",
     )
 
     precision: Literal["32-true", "bf16-mixed"] = Field(
         default="32-true",
-        description="of the forward pass (losses, weights and averages are float32 in both); bf16 pays on GPUs and on CPUs "
-        "with bf16 instructions, on others it is ten times slower",
+        description="of the forward pass (losses, weights and EMA are float32 in both); bf16-mixed is faster on GPUs and on CPUs "
+        "with bf16 instructions, and ten times slower on others",
     )
     channels_last: bool = Field(default=True, description="memory order of images; 1.2 to 1.35 times faster on CPUs")
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="device of Lightning Fabric")
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="CPU threads of one member; None: the cores shared out among jobs; other threads, other last bits",
+        description="CPU threads of one member; None: the cores divided by the jobs; the last bits of the weights depend on it",
     )
 
     @model_validator(mode="after")
     def _terms_and_rates_fit(self) -> Self:
-        if self.l1_weight == self.ms_ssim_weight == 0:
-            raise ValueError(
-                "l1_weight and ms_ssim_weight are both 0: nothing to learn from; give one a positive weight"
-            )
+        weights = {name: value for name, value in self if name.endswith("_weight")}
+        if not any(weights.values()):
+            raise ValueError(f"{', '.join(weights)} are all 0: nothing to learn from; give one a positive weight")
         if self.minimum_learning_rate > self.learning_rate:
             raise ValueError(
                 f"minimum_learning_rate: got {self.minimum_learning_rate}, expected at most learning_rate {self.learning_rate}"
@@ -128,8 +127,12 @@ class TrainConfig(BaseModel):
         check_levels(patch=self.patch, scale=scale, levels=self.ms_ssim_levels, weight=self.ms_ssim_weight)
 
 
+# A field added later counts as its default in the records of earlier runs, so that they can be resumed
+DEFAULTS = {f"config.{name}": value for name, value in TrainConfig().model_dump().items()}
+
+
 def make_config(fields: Mapping[str, Any], *, name: str = "training configuration") -> TrainConfig:
-    """A checked configuration.
+    """Make a configuration from its fields.
 
     Raises:
         UsageError: unknown field (with the nearest name), wrong type, or out of range.
@@ -138,7 +141,7 @@ def make_config(fields: Mapping[str, Any], *, name: str = "training configuratio
 
 
 def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
-    """The configuration of a TOML file (None: the defaults), with fields that are not None set over it.
+    """The configuration of a TOML file (None: the defaults); overrides that are not None replace its fields.
 
     Raises:
         UsageError: no such file, no TOML, or not a configuration.

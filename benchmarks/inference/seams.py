@@ -11,7 +11,7 @@ the mean squared error beside the line, and the mean squared step of the error a
 
 one number an image, 0 without seams; Student's t over images. Two sets: RealSR pairs of the camera not trained on, 128 px, with
 the presets' geometry divided by four; crops of City100 photographs that hold 2 x 2 patches or more of the presets as they are,
-whose truth is the sharp photograph of the same size, enlarged. The control is cut hard, without blending, and must be found.
+whose truth is the sharp photograph of the same size, upscaled. The control is cut hard, without blending, and must be found.
 Writes seams.md here.
 """
 
@@ -56,7 +56,7 @@ def plans(shrink: int) -> dict[str, PassPlan]:
     }
 
 
-def enlarge(network: nn.Module, lr: np.ndarray, plan: PassPlan) -> np.ndarray:
+def upscaled(network: nn.Module, lr: np.ndarray, plan: PassPlan) -> np.ndarray:
     return np.concatenate(list(upscale_bands([network], lr, plan)))
 
 
@@ -79,7 +79,7 @@ def lines(starts: Sequence[int], side: int, size: int) -> tuple[np.ndarray, np.n
 def differences(lr: np.ndarray, hr: np.ndarray, network: nn.Module, plan: PassPlan, whole: np.ndarray) -> np.ndarray:
     """The d of both measures for one image of several tiles, (2,)."""
     grid = plan.grid(*lr.shape[:2])
-    tiled = enlarge(network, lr, plan)
+    tiled = upscaled(network, lr, plan)
     sums = np.zeros((2, 2, 2))  # border or inside; tiled or whole; measure
     for turn, starts, side in ((False, grid.lefts, grid.width), (True, grid.tops, grid.height)):
         errors = [image - hr for image in (tiled, whole)]
@@ -113,7 +113,7 @@ def test(
     for index, (lr, hr) in enumerate(pairs):
         path = kept / f"{name.replace(':', '')}_{index}.json"
         if not path.exists():
-            whole = enlarge(network, lr, PassPlan(scale=SCALE, patch=None, transforms=plan.transforms))
+            whole = upscaled(network, lr, PassPlan(scale=SCALE, patch=None, transforms=plan.transforms))
             write_json(path, differences(lr, hr, network, plan, whole).tolist())
         found.append(read_json(path))
     for measure, column in zip(MEASURES, np.array(found).T, strict=True):

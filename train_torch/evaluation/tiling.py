@@ -195,10 +195,10 @@ def _of_image(network: nn.Module, sample: Sample, scale: int, sizes: Sequence[in
     smaller = [size for size in sizes if size < max(height, width)]
     if not smaller:
         return
-    whole = _enlarged(network, sample.lr, PassPlan(scale=scale, patch=None, transforms=transforms(1)))
+    whole = _upscaled(network, sample.lr, PassPlan(scale=scale, patch=None, transforms=transforms(1)))
     for size in smaller:
         plan = PassPlan(scale=scale, patch=size, stride=size - overlap, transforms=transforms(1), window="ramp")
-        tiled = _enlarged(network, sample.lr, plan)
+        tiled = _upscaled(network, sample.lr, plan)
         yield _Found(
             tile=size,
             computed=plan.pixels(height, width) / (height * width),
@@ -208,7 +208,7 @@ def _of_image(network: nn.Module, sample: Sample, scale: int, sizes: Sequence[in
         )
 
 
-def _enlarged(network: nn.Module, lr: Lr, plan: PassPlan) -> NDArray[np.float32]:
+def _upscaled(network: nn.Module, lr: Lr, plan: PassPlan) -> NDArray[np.float32]:
     return np.clip(np.concatenate(list(upscale_bands([network], lr, plan))), 0, 1)
 
 

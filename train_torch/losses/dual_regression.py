@@ -1,4 +1,4 @@
-"""The closed loop of dual regression (Guo et al. 2020): images of every size are judged, and must map back down.
+"""The dual regression loss (Guo et al. 2020): images of every size are compared with targets, and must map back down.
 
 With S_k the network's images (S_0 LR size, S_n the result), I_k the targets of those sizes and D_i dual model i:
 
@@ -25,8 +25,7 @@ from torch import Tensor
 
 from shared.resize import resize_matrix
 from train_torch.config import TrainConfig
-from train_torch.losses.supervised import l1, reconstruction_terms, reconstruction_weights
-from train_torch.training.module import Images
+from train_torch.losses.reconstruction import l1, reconstruction_terms, reconstruction_weights
 
 MIDDLE_TARGET = "antialiased bicubic reduction of the HR crop (a = -0.5, mirrored edges, not rounded)"
 
@@ -46,18 +45,20 @@ WEIGHTINGS = {
 }
 
 
-def loss_terms(images: Images, reduced: Images, lr: Tensor, hr: Tensor, config: TrainConfig) -> dict[str, Tensor]:
+def loss_terms(
+    images: tuple[Tensor, ...], reduced: tuple[Tensor, ...], lr: Tensor, hr: Tensor, config: TrainConfig
+) -> dict[str, Tensor]:
     """Every term of the loss of a step, not yet weighted.
 
     Args:
-        images: S_0 … S_n, each (n, 3, h, w); a network without closed loop gives S_n alone.
-        reduced: D_0(S_1) … D_{n-1}(S_n); empty without closed loop.
+        images: S_0 … S_n, each (n, 3, h, w); a network without dual models gives S_n alone.
+        reduced: D_0(S_1) … D_{n-1}(S_n); empty without dual models.
         lr: (n, 3, h, w), the input.
         hr: (n, 3, scale·h, scale·w), the target.
         config: which reconstruction terms count.
 
     Returns:
-        `l1`, `ms_ssim` of the result; `image.{k}` of smaller images; `dual.{i}` of the loop.
+        The reconstruction terms of the result; `image.{k}` of smaller images; `dual.{i}` of the dual models.
     """
     terms = reconstruction_terms(images[-1], hr, config)
     if not reduced:
@@ -70,11 +71,11 @@ def loss_terms(images: Images, reduced: Images, lr: Tensor, hr: Tensor, config: 
     return terms
 
 
-def term_weights(config: TrainConfig, octaves: int) -> dict[str, float]:
-    """Weight of each term of `loss_terms` for a closed loop of so many octaves; 0: no loop."""
+def term_weights(config: TrainConfig, duals: int) -> dict[str, float]:
+    """Weight of each term of `loss_terms` for a network with so many dual models."""
     weighting = WEIGHTINGS[config.dual_weighting]
     weights = reconstruction_weights(config)
-    for k in range(octaves):
+    for k in range(duals):
         weights[f"image.{k}"] = config.l1_weight * weighting.between
         weights[f"dual.{k}"] = config.l1_weight * (weighting.other_duals if k else weighting.first_dual)
     return weights

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from shared.errors import UsageError
+from shared.identity import differences
 from shared.records.weights import read_arrays, write_arrays
+from train_torch.config import DEFAULTS
 
 SCHEMA = "gpnas-sr/checkpoint/1"
 GROUPS = ("weights", "average", "adam.first", "adam.second")
@@ -79,12 +81,8 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> State | None:
         raise UsageError(
             f"{path}: got schema {metadata.get('schema')!r}, expected {SCHEMA!r}; move the file away to start over"
         )
-    recorded = metadata["identity"]
-    differing = [key for key in {**identity, **recorded} if identity.get(key) != recorded.get(key)]
-    if differing:
-        raise UsageError(
-            f"{path}: belongs to another training, which differs in {', '.join(differing)}; use another output folder"
-        )
+    if differing := differences(metadata["identity"], identity, DEFAULTS):
+        raise UsageError(f"{path}: belongs to another training ({'; '.join(differing)}); use another output folder")
     return State(
         step=metadata["step"],
         arrays={group: _group(arrays, f"{group}.") for group in GROUPS},

@@ -10,10 +10,11 @@ import torch
 from shared.data.pack import Pack
 from shared.errors import UsageError
 from shared.files import sha256_file
+from shared.identity import differences
 from shared.network.cost import cost
 from shared.records.weights import load_weights, save_weights
 from shared.spec import SpecFile, software
-from train_torch.config import BOOKKEEPING, TrainConfig
+from train_torch.config import BOOKKEEPING, DEFAULTS, TrainConfig
 from train_torch.losses.dual_regression import MIDDLE_TARGET
 from train_torch.training.checkpoint import Arrays, State
 from train_torch.training.module import initial_training_weights
@@ -72,13 +73,6 @@ def identity(task: MemberTask, pack: Pack) -> dict[str, Any]:
     return {"id": task.id, "config": config, "data_sha256": pack.sha256, "init_sha256": init}
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Each field in which two identities differ, as `config.steps: 200 there, 300 here`."""
-    flat_there, flat_here = _flat(there), _flat(here)
-    names = [name for name in {**flat_here, **flat_there} if flat_there.get(name) != flat_here.get(name)]
-    return [f"{name}: {flat_there.get(name)} there, {flat_here.get(name)} here" for name in names]
-
-
 def starting_weights(task: MemberTask) -> Arrays:
     """Initial weights: drawn from the seed, or those of `task.init`, where dual models that the file lacks are drawn.
 
@@ -101,7 +95,7 @@ def finished_member(task: MemberTask) -> TrainedMember | None:
         return None
     provenance = load_weights(path).provenance
     with Pack(task.pack) as pack:
-        differing = differences(provenance["training"], identity(task, pack))
+        differing = differences(provenance["training"], identity(task, pack), DEFAULTS)
     if differing:
         raise UsageError(f"{path}: trained otherwise ({'; '.join(differing)}); use another output folder")
     return _trained(task, provenance["psnr_rgb"])
@@ -142,10 +136,3 @@ def _trained(task: MemberTask, psnr_rgb: float) -> TrainedMember:
         weights=task.out.weights(task.id),
         parameters=cost(task.spec_file.spec).parameters,
     )
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, part in value.items():
-        flat |= _flat(part, f"{prefix}{name}.") if isinstance(part, dict) else {f"{prefix}{name}": part}
-    return flat

@@ -12,20 +12,21 @@ from shared.data.pack import Pack
 from shared.data.source import Pair
 from shared.errors import NonFiniteError, OutOfMemoryError, UsageError, WorkError
 from shared.files import read_json, write_json
+from shared.identity import differences
 from shared.records.archive import Archive
 from shared.records.suite import Member, Suite, write_suite
 from shared.records.weights import load_weights
-from train_torch.config import BOOKKEEPING, TrainConfig
+from train_torch.config import BOOKKEEPING, DEFAULTS, TrainConfig
 from train_torch.ensemble.fitting import fit_weights
 from train_torch.network import build
 from train_torch.training.distillation import distilled_pack
 from train_torch.training.interruption import Interruption, interruptible
 from train_torch.training.jobs import run_jobs
-from train_torch.training.member import MemberTask, TrainedMember, differences, finished_member
+from train_torch.training.member import MemberTask, TrainedMember, finished_member
 from train_torch.training.run_folder import RunFolder
 from train_torch.training.sources import Source, find_sources
 from train_torch.training.trainer import make_sampler, train_member
-from train_torch.training.validation import bicubic, enlarger, score, spread
+from train_torch.training.validation import bicubic, score, spread, upscaler
 
 SCHEMA = "gpnas-sr/train/1"
 
@@ -139,7 +140,7 @@ def _check_same(
         )
     there = {name: recorded[name] for name in settings}
     ignored = {f"config.{name}" for name in BOOKKEEPING}
-    differing = [text for text in differences(there, settings) if text.partition(":")[0] not in ignored]
+    differing = [text for text in differences(there, settings, DEFAULTS) if text.partition(":")[0] not in ignored]
     if differing:
         raise UsageError(
             f"{folder.path}: holds a run with other settings ({'; '.join(differing)}); use another output folder"
@@ -187,8 +188,8 @@ def _ensemble_weights(
     with Pack(tasks[0].pack) as pack:
         names = spread(pack.pairs("validation"), config.validation_pairs)
         pairs = (Pair(name=name, lr=pack.lr(name), hr=pack.hr(name)) for name in names)
-        enlargers = [enlarger(network.eval(), torch.device("cpu")) for network in networks]
-        return fit_weights(enlargers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
+        upscalers = [upscaler(network.eval(), torch.device("cpu")) for network in networks]
+        return fit_weights(upscalers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
 
 
 def _suite(

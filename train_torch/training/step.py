@@ -18,7 +18,7 @@ from shared.network.architecture import ArchSpec
 from shared.schedule import ema_decay, learning_rate
 from train_torch.config import TrainConfig
 from train_torch.losses.dual_regression import loss_terms, term_weights
-from train_torch.losses.supervised import total
+from train_torch.losses.reconstruction import total
 from train_torch.training.checkpoint import Arrays
 from train_torch.training.module import build_training_module, file_name, ordered
 

@@ -90,7 +90,7 @@ def image(height, width, seed=0):
     return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
 
 
-def enlarged(lr):
+def upscaled(lr):
     return lr.repeat(2, 0).repeat(2, 1)
 
 
@@ -103,7 +103,7 @@ def network(family, scale=2, seed=0):
 def test_modules_with_habits_work(module, switches):
     lr = image(9, 13)
     sr = upscale([module()], lr, scale=2, patch=8, stride=4, **switches)
-    assert np.abs(sr - enlarged(lr)).max() <= 3e-7
+    assert np.abs(sr - upscaled(lr)).max() <= 3e-7
 
 
 def test_a_module_that_kept_a_tensor_can_be_trained_afterwards():
@@ -119,7 +119,7 @@ def test_batch_statistics_modes_weights_and_gradients_stay():
     before, pixels = {name: tensor.clone() for name, tensor in member.state_dict().items()}, lr.copy()
     lr.flags.writeable = False
     sr = upscale([member], lr, scale=2, patch=8, stride=4)
-    assert np.allclose(sr, enlarged(lr), atol=1e-5)  # neither dropout nor batch statistics were at work
+    assert np.allclose(sr, upscaled(lr), atol=1e-5)  # neither dropout nor batch statistics were at work
     assert np.array_equal(lr, pixels)
     assert all(torch.equal(tensor, before[name]) for name, tensor in member.state_dict().items())
     assert (member.training, member.drop.training, member.norm.training) == (True, True, False)

@@ -14,7 +14,7 @@ from train_torch.network import build
 pytestmark = pytest.mark.torch
 
 
-class Enlarger(nn.Module):
+class Upscaler(nn.Module):
     """As some published networks: it scales its input in place, works in 0 to 255, clamps, and is in training mode."""
 
     def __init__(self):
@@ -40,7 +40,7 @@ class Descriptor:
 @pytest.fixture
 def loaded():
     torch.manual_seed(0)
-    return Descriptor(model=Enlarger(), scale=2)
+    return Descriptor(model=Upscaler(), scale=2)
 
 
 def test_a_loaded_module_is_a_member(loaded):

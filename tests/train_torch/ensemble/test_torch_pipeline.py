@@ -29,12 +29,12 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0, 1, (height, width, 3)).astype(np.float32)
 
 
-def enlarged(lr: np.ndarray, scale: int) -> np.ndarray:
+def upscaled(lr: np.ndarray, scale: int) -> np.ndarray:
     return lr.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 class Convolution(nn.Module):
-    """Nearest enlargement, then one 3x3 kernel."""
+    """Nearest upscaling, then one 3x3 kernel."""
 
     def __init__(self, kernel: list[list[float]], scale: int = 2) -> None:
         super().__init__()
@@ -58,13 +58,13 @@ SIDES = (1, 2, 7, 12, 13, 24, 25, 36)
 def test_tiles_of_identity_equal_the_whole(scale, height, width):
     lr = noise(height, width)
     sr = upscale([nearest(scale)], lr, scale=scale, patch=12, stride=6)
-    assert np.abs(sr - enlarged(lr, scale)).max() <= ROUNDING
+    assert np.abs(sr - upscaled(lr, scale)).max() <= ROUNDING
 
 
 def test_weights_that_do_not_sum_to_one_would_be_seen(monkeypatch):
     monkeypatch.setattr(engine, "blending_weights", lambda window, *grid: lambda row, column: np.float32(window))
     lr = noise(25, 25)
-    assert not np.allclose(upscale([nearest(2)], lr, scale=2, patch=12, stride=6), enlarged(lr, 2), atol=1e-2)
+    assert not np.allclose(upscale([nearest(2)], lr, scale=2, patch=12, stride=6), upscaled(lr, 2), atol=1e-2)
 
 
 @settings(deadline=None, max_examples=200)
@@ -189,7 +189,7 @@ def test_a_member_of_weight_zero_is_not_run():
 
     lr = noise(5, 5)
     sr = upscale([Broken(), nearest(2)], lr, scale=2, weights=[0, 1])
-    assert np.abs(sr - enlarged(lr, 2)).max() <= ROUNDING
+    assert np.abs(sr - upscaled(lr, 2)).max() <= ROUNDING
 
 
 def test_nothing_passed_in_is_changed():
@@ -209,7 +209,7 @@ def test_nothing_passed_in_is_changed():
     assert np.array_equal(lr, before)
     assert module.training
     assert not module.inner.training
-    assert np.abs(sr - enlarged(2 * lr, 2)).max() <= 2 * ROUNDING
+    assert np.abs(sr - upscaled(2 * lr, 2)).max() <= 2 * ROUNDING
 
 
 def test_a_module_of_another_scale_is_refused():

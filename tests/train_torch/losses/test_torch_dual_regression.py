@@ -1,4 +1,4 @@
-"""The closed loop against its formula in NumPy, and its one optimiser against one optimiser per model."""
+"""The dual regression loss against its formula in NumPy, and its one optimiser against one optimiser per model."""
 
 from fractions import Fraction
 
@@ -14,14 +14,14 @@ from shared.schedule import learning_rate
 from shared.spec import parse
 from train_torch.config import TrainConfig
 from train_torch.losses.dual_regression import loss_terms, reduce, term_weights
-from train_torch.losses.supervised import total
+from train_torch.losses.reconstruction import total
 from train_torch.network import build_graph, get_weights
 from train_torch.training.module import build_training_module, initial_training_weights
 from train_torch.training.step import Training
 
 pytestmark = pytest.mark.torch
 
-# b, f, d of the closed loop, as read in guoyongcs/DRN and PaddleGAN (reference/sr_toolboxes.md section 2)
+# b, f, d of the dual regression loss, as read in the repositories guoyongcs/DRN and PaddleGAN
 PUBLISHED = {"guoyongcs": (1.0, 0.1, 0.1), "paddlegan": (0.1, 1.0, 0.1)}
 
 

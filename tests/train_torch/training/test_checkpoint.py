@@ -44,8 +44,16 @@ def test_no_file_is_no_state(tmp_path: Path) -> None:
 def test_the_state_of_another_training_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a.safetensors", _state(), IDENTITY)
     other = {**IDENTITY, "config": {"steps": 11, "learning_rate": 1e-4}, "data_sha256": "cd"}
-    with pytest.raises(UsageError, match="differs in config, data_sha256"):
+    with pytest.raises(UsageError, match=r"\(config.steps: 10 there, 11 here; data_sha256: 'ab' there, 'cd' here\)"):
         load_checkpoint(tmp_path / "a.safetensors", other)
+
+
+def test_a_field_that_was_added_later_counts_as_its_default(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "a.safetensors", _state(), IDENTITY)
+    path, config = tmp_path / "a.safetensors", IDENTITY["config"]
+    assert load_checkpoint(path, {**IDENTITY, "config": {**config, "warmup": 0}}) is not None
+    with pytest.raises(UsageError, match=r"config\.warmup: 0 there, 1 here"):
+        load_checkpoint(path, {**IDENTITY, "config": {**config, "warmup": 1}})
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

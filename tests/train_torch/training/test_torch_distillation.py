@@ -23,7 +23,7 @@ SPEC = {"family": "rcan", "scale": 2, "features": 4, "groups": 1, "blocks": 1, "
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
-    """Three pairs to train on, one to validate, LR 16 x 14; targets that no enlargement gives."""
+    """Three pairs to train on, one to validate, LR 16 x 14; targets that no upscaling gives."""
     rng = np.random.default_rng(0)
     pairs = [
         PackPair(
@@ -42,7 +42,7 @@ def pack(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def teacher(tmp_path: Path) -> Path:
-    """A network at its first step: the bicubic enlargement, exactly."""
+    """A network at its first step: the bicubic upscaling, exactly."""
     path = tmp_path / "teacher.safetensors"
     save_weights(path, get_weights(build(parse(SPEC))), parse(SPEC), {})
     return path

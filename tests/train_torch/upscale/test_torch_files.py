@@ -66,7 +66,7 @@ def planned(source: Path, target: Path, **options) -> FileQueue:
     return queue_files([str(source)], str(target), **options)
 
 
-def enlarged(pixels: np.ndarray) -> np.ndarray:
+def upscaled(pixels: np.ndarray) -> np.ndarray:
     return pixels.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
 
 
@@ -107,24 +107,24 @@ def test_8_bit_colour(tmp_path: Path):
         Image.fromarray(RGB8).save(tmp_path / name, **options)
         output = through(tmp_path / name, tmp_path / "out")
         assert output.name == name
-        np.testing.assert_array_equal(decoded(output), enlarged(RGB8))
+        np.testing.assert_array_equal(decoded(output), upscaled(RGB8))
 
 
 def test_16_bits_stay_16(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "a.png"), RGB16)
     tifffile.imwrite(tmp_path / "a.tif", RGB16, photometric="rgb")
-    np.testing.assert_array_equal(opencv(through(tmp_path / "a.png", tmp_path / "out")), enlarged(RGB16))
-    np.testing.assert_array_equal(tifffile.imread(through(tmp_path / "a.tif", tmp_path / "out")), enlarged(RGB16))
+    np.testing.assert_array_equal(opencv(through(tmp_path / "a.png", tmp_path / "out")), upscaled(RGB16))
+    np.testing.assert_array_equal(tifffile.imread(through(tmp_path / "a.tif", tmp_path / "out")), upscaled(RGB16))
 
 
 def test_bits_can_be_asked_for(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "deep.png"), RGB16)
     shallow = opencv(through(tmp_path / "deep.png", tmp_path / "out", bits=8))
-    np.testing.assert_array_equal(shallow, np.floor(enlarged(RGB16) / 65535 * 255 + 0.5).astype(np.uint8))
+    np.testing.assert_array_equal(shallow, np.floor(upscaled(RGB16) / 65535 * 255 + 0.5).astype(np.uint8))
     Image.fromarray(RGB8).save(tmp_path / "a.webp", lossless=True)
     deep = through(tmp_path / "a.webp", tmp_path / "out", bits=16)
     assert deep.name == "a.png"
-    np.testing.assert_array_equal(opencv(deep)[..., ::-1], enlarged(RGB8).astype(np.uint16) * 257)
+    np.testing.assert_array_equal(opencv(deep)[..., ::-1], upscaled(RGB8).astype(np.uint16) * 257)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -133,22 +133,22 @@ def test_grey_stays_grey(tmp_path: Path, dtype: type):
     cv2.imwrite(str(tmp_path / "a.png"), grey)
     output = opencv(through(tmp_path / "a.png", tmp_path / "out"))
     assert output.dtype == dtype
-    np.testing.assert_array_equal(output, enlarged(grey))  # two-dimensional: one channel
+    np.testing.assert_array_equal(output, upscaled(grey))  # two-dimensional: one channel
 
 
-def test_alpha_is_kept_and_enlarged(tmp_path: Path):
+def test_alpha_is_kept_and_upscaled(tmp_path: Path):
     alpha = np.zeros(RGB8.shape[:2], np.uint8)
     alpha[:, 7:] = 200
     Image.fromarray(np.dstack([RGB8, alpha])).save(tmp_path / "a.png")
     output = decoded(through(tmp_path / "a.png", tmp_path / "out"))
-    np.testing.assert_array_equal(output[..., :3], enlarged(RGB8))
+    np.testing.assert_array_equal(output[..., :3], upscaled(RGB8))
     assert (output[:, :10, 3] == 0).all()
     assert (output[:, 18:, 3] == 200).all()
     grey = np.dstack([RGB8[..., 0], np.full_like(alpha, 77)])
     Image.fromarray(grey).save(tmp_path / "g.png")
     with Image.open(through(tmp_path / "g.png", tmp_path / "out")) as image:
         assert image.mode == "LA"
-        np.testing.assert_array_equal(np.asarray(image), enlarged(grey))
+        np.testing.assert_array_equal(np.asarray(image), upscaled(grey))
 
 
 def test_a_turned_jpeg_comes_out_upright_and_says_so(tmp_path: Path):
@@ -161,7 +161,7 @@ def test_a_turned_jpeg_comes_out_upright_and_says_so(tmp_path: Path):
     output = through(tmp_path / "a.jpg", tmp_path / "out")
     assert output.name == "a.png"
     with Image.open(output) as image:
-        np.testing.assert_array_equal(np.asarray(image), enlarged(upright))
+        np.testing.assert_array_equal(np.asarray(image), upscaled(upright))
         assert image.size != (stored.shape[1] * SCALE, stored.shape[0] * SCALE)
         assert image.getexif()[0x0112] == 1
         assert image.getexif()[0x010F] == "camera"
@@ -252,7 +252,7 @@ def test_the_disagreement_is_written_beside_the_image(tmp_path: Path):
     for name, lr in (("a.uncertainty.png", RGB8 / 255), ("b.uncertainty.tif", RGB16[..., ::-1] / 65535)):
         grey = opencv(tmp_path / "out" / name)
         assert grey.dtype == np.uint16
-        spread = np.sqrt(np.square(enlarged(lr) / 4).mean(-1))  # two members: half their distance, x - x/2
+        spread = np.sqrt(np.square(upscaled(lr) / 4).mean(-1))  # two members: half their distance, x - x/2
         np.testing.assert_allclose(grey / 65535, np.minimum(4 * spread, 1), rtol=0, atol=2e-5)
     assert written(tmp_path / "out") == ["a.png", "a.uncertainty.png", "b.tif", "b.uncertainty.tif"]
     with Image.open(tmp_path / "out/a.uncertainty.png") as image:
@@ -268,8 +268,8 @@ def test_the_fusion_that_was_asked_for(tmp_path: Path):
     members = [Nearest(), Nearest(), Black()]
     for fusion in ("mean", "robust"):
         upscale_files(ensemble(*members, fusion=fusion), planned(source, tmp_path / fusion))
-    np.testing.assert_allclose(decoded(tmp_path / "mean/a.png"), enlarged(RGB8) * (2 / 3), rtol=0, atol=0.51)
-    assert np.abs(decoded(tmp_path / "robust/a.png").astype(int) - enlarged(RGB8)).mean() < 2
+    np.testing.assert_allclose(decoded(tmp_path / "mean/a.png"), upscaled(RGB8) * (2 / 3), rtol=0, atol=0.51)
+    assert np.abs(decoded(tmp_path / "robust/a.png").astype(int) - upscaled(RGB8)).mean() < 2
 
 
 class Times(nn.Module):
@@ -311,7 +311,7 @@ def test_a_bad_file_is_reported_and_the_others_are_done(tmp_path: Path):
     assert "not recognised" in reasons["d.png"]
     assert value["ignored"] == [str(source / "notes.txt")]
     assert written(tmp_path / "out") == ["a.png", "c.png"]
-    np.testing.assert_array_equal(decoded(tmp_path / "out/c.png"), enlarged(RGB8))
+    np.testing.assert_array_equal(decoded(tmp_path / "out/c.png"), upscaled(RGB8))
 
 
 def test_not_one_good_image_is_wrong_input(tmp_path: Path):
@@ -397,7 +397,7 @@ def test_what_exists_is_skipped_unless_asked_for(tmp_path: Path):
     assert (len(again["skipped"]), again["done"], again["failed"]) == (2, [], [])
     value = upscale_files(ensemble(), planned(source, tmp_path / "out"), overwrite=True)
     assert (len(value["done"]), value["skipped"]) == (2, [])
-    np.testing.assert_array_equal(decoded(tmp_path / "out/a.png"), enlarged(RGB8))
+    np.testing.assert_array_equal(decoded(tmp_path / "out/a.png"), upscaled(RGB8))
 
 
 def test_an_output_folder_inside_the_input_is_not_upscaled_again(tmp_path: Path):
