@@ -36,13 +36,13 @@ def reconstruction_terms(sr: Tensor, hr: Tensor, config: TrainConfig) -> dict[st
     Returns:
         Name in TERMS -> scalar.
     """
-    weights = reconstruction_weights(config)
-    return {name: term(sr, hr, config) for name, term in TERMS.items() if weights[name] > 0}
+    return {name: TERMS[name](sr, hr, config) for name in reconstruction_weights(config)}
 
 
 def reconstruction_weights(config: TrainConfig) -> dict[str, float]:
-    """Weight of each term of TERMS."""
-    return {name: getattr(config, f"{name}_weight") for name in TERMS}
+    """Weight of each term that counts, all > 0."""
+    weights = {name: getattr(config, f"{name}_weight") for name in TERMS}
+    return {name: weight for name, weight in weights.items() if weight > 0}
 
 
 def total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
