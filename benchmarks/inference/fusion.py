@@ -1,4 +1,4 @@
-"""Ways to fuse a suite against the plain mean on real pairs, with shares fitted on other cameras than are tested.
+"""Ways to fuse a suite against the plain mean on real pairs, with ensemble weights fitted on other cameras than are tested.
 
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/inference/fusion.py ../shared/data/pairs runs/real_pairs --cache FOLDER
 
@@ -9,16 +9,15 @@ again, it goes on. Writes fusion.json and fusion.md here.
 
 import argparse
 import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter, uniform_filter
+from fusion_cases import CAMERAS, CASES, SCALE, Case, Images, Stack, camera, is_validation
+from scipy.ndimage import uniform_filter
 from scipy.stats import spearmanr
 
 from shared.data.source import Pair, open_pairs
@@ -26,99 +25,15 @@ from shared.error_shares import least_error_shares
 from shared.files import read_json, write_json
 from shared.images.pixels import quantise, to_float
 from shared.metrics import psnr_rgb
-from shared.resize import bicubic_upscale
 from shared.spec import software
-from train_torch.ensemble import load_suite, upscale
-from train_torch.ensemble.fitting import CAMERA_SPREAD, error_covariance, shares_of
+from train_torch.ensemble.fitting import CAMERA_SPREAD, error_covariance, weights_of
 from train_torch.ensemble.fusion import Fusion, disagreement, make_fusion
 from train_torch.evaluation.intervals import gain_interval
 
 HERE = Path(__file__).parent
-SCALE = 4
-CAMERAS = ("Canon", "Nikon", "panasonic", "DSC", "IMG")
-TRAINED = {"canon": ("Canon",), "nikon": ("Nikon",), "both": ("Canon", "Nikon")}
 REGIONS = ("smooth", "edge", "texture")
-BLOCK = 32  # HR px, of a simulated failure
 
-Stack = np.ndarray  # (members, h, w, 3)
 Fuse = Callable[[Stack], np.ndarray]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A suite under test: whose members, and what is done to them."""
-
-    name: str
-    base: str
-    weak: bool = False
-    failing: bool = False
-    every: int = 1  # only every so many-th test pair
-
-    @property
-    def trained(self) -> tuple[str, ...]:
-        return TRAINED[self.base]
-
-
-CASES = (
-    Case(name="three members, trained on Canon", base="canon"),
-    Case(name="three members, trained on Nikon", base="nikon"),
-    Case(name="the six together", base="both", every=4),
-    Case(name="Canon's three and a weak one", base="canon", weak=True, every=4),
-    Case(name="Nikon's three and a weak one", base="nikon", weak=True, every=4),
-    Case(name="Canon's three, one failing in places", base="canon", failing=True, every=3),
-    Case(name="Nikon's three, one failing in places", base="nikon", failing=True, every=3),
-)
-
-
-def camera(name: str) -> str:
-    return name.split("_")[0]
-
-
-def is_validation(name: str) -> bool:
-    return camera(name) in ("Canon", "Nikon") and name.split("_")[1][-1] in "05"
-
-
-class Images:
-    """Members' images of each pair, made once: float16 files, one a run and pair."""
-
-    def __init__(self, runs: Path, folder: Path) -> None:
-        self.runs, self.cache, self.networks = runs, folder, {}
-
-    def stack(self, case: Case, pair: Pair) -> Stack:
-        names = [camera_name.lower() for camera_name in case.trained]
-        runs = [f"{name}/train" for name in names] + ([f"weak/{names[0]}"] if case.weak else [])
-        stack = np.concatenate([self._of_run(run, pair) for run in runs])
-        return failing(stack, pair) if case.failing else stack
-
-    def _of_run(self, run: str, pair: Pair) -> Stack:
-        path = self.cache / run / f"{pair.name}.npy"
-        if not path.exists():
-            members = self.networks.setdefault(run, load_suite(self.runs / run)[0])
-            images = [upscale([member], to_float(pair.lr), SCALE, quality="fast") for member in members]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.with_suffix(".tmp").open("wb") as file:
-                np.save(file, np.stack(images).astype(np.float16))
-            path.with_suffix(".tmp").rename(path)
-        return np.load(path).astype(np.float32)
-
-
-def failing(stack: Stack, pair: Pair) -> Stack:
-    """One member wrong in a tenth of all blocks: ringing, another colour, a checkerboard, or noise, by the pair's name."""
-    rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
-    height, width = stack.shape[1:3]
-    blocks = np.kron(rng.random((height // BLOCK + 1, width // BLOCK + 1)) < 0.1, np.ones((BLOCK, BLOCK)))
-    mask = gaussian_filter(blocks[:height, :width].astype(np.float32), 3)[..., None]
-    member, kind = int(rng.integers(len(stack))), int(rng.integers(4))
-    image, rows, columns = stack[member], *np.mgrid[:height, :width]
-    wrong = (
-        4 * (image - bicubic_upscale(to_float(pair.lr), SCALE)),
-        np.array([0.1, -0.08, 0.06]),
-        (0.16 * ((rows // 2 + columns // 2) % 2) - 0.08)[..., None],
-        rng.normal(0, 0.08, image.shape),
-    )[kind]
-    damaged = stack.copy()
-    damaged[member] = image + mask * wrong
-    return damaged
 
 
 def regions(stack: Stack) -> np.ndarray:
@@ -147,8 +62,8 @@ def trimmed(stack: Stack) -> np.ndarray:
     return (stack * kept[..., None]).sum(0) / (len(stack) - 1)
 
 
-def by_region(shares: Sequence[Sequence[float]]) -> Fuse:
-    return lambda stack: np.einsum("mhw,mhwc->hwc", np.asarray(shares).T[:, regions(stack)], stack)
+def by_region(weights: Sequence[Sequence[float]]) -> Fuse:
+    return lambda stack: np.einsum("mhw,mhwc->hwc", np.asarray(weights).T[:, regions(stack)], stack)
 
 
 def fits(case: Case, images: Images, pairs: Sequence[Pair], spread: float) -> dict[str, Fuse]:
@@ -158,10 +73,10 @@ def fits(case: Case, images: Images, pairs: Sequence[Pair], spread: float) -> di
     by_regions = np.stack([region_covariances(stack, pair) for stack, pair in zip(stacks, pairs, strict=True)])
     by_regions /= by_regions.sum(1, keepdims=True).mean((2, 3), keepdims=True)
     free = [least_error_shares(by_regions[:, region].mean(0)).tolist() for region in range(len(REGIONS))]
-    fitted = shares_of(covariances, camera_spread=spread)
+    fitted = weights_of(covariances, camera_spread=spread)
     return {
         "fitted": make_fusion("mean", fitted),
-        "fitted, spread 0": make_fusion("mean", shares_of(covariances, camera_spread=0)),
+        "fitted, spread 0": make_fusion("mean", weights_of(covariances, camera_spread=0)),
         "fitted, not drawn to equal": make_fusion("mean", least_error_shares(covariances.mean(0)).tolist()),
         "fitted by region, not drawn": by_region(free),
         "median": lambda stack: np.median(stack, 0),
@@ -171,7 +86,7 @@ def fits(case: Case, images: Images, pairs: Sequence[Pair], spread: float) -> di
 
 
 def relative_errors(case: Case, images: Images, name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Each member's error, relative to the others', on one camera: what shares are fitted to."""
+    """Each member's error, relative to the others', on one camera: what ensemble weights are fitted to."""
     known = [pair for pair in pairs if name not in case.trained or is_validation(pair.name)]
     covariances = np.stack([error_covariance(images.stack(case, pair), pair, SCALE) for pair in known])
     rows = covariances.mean(2) / covariances.mean((1, 2))[:, None]
@@ -229,7 +144,7 @@ def measure(case: Case, images: Images, sets: Mapping[str, Sequence[Pair]]) -> d
     folder = images.cache / "scores" / case.name.replace(" ", "_")
     validation = [pair for name in case.trained for pair in sets[name] if is_validation(pair.name)]
     ways = cache(lambda: fits(case, images, validation, CAMERA_SPREAD))
-    shares = kept(folder / "shares.json", lambda: {n: f.shares for n, f in ways().items() if isinstance(f, Fusion)})
+    shares = kept(folder / "shares.json", lambda: {n: f.weights for n, f in ways().items() if isinstance(f, Fusion)})
     gains: dict[str, Any] = {}
     for name in CAMERAS:
         if name in case.trained:
@@ -257,7 +172,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             cells = [interval(case["gains"][one][way]) for one in cameras]
             lines.append(f"| {way} | {' | '.join(cells)} |")
         shares = [f"{way}: {', '.join(f'{s:.2f}' for s in values)}" for way, values in case["shares"].items()]
-        lines += ["", "Shares: " + "; ".join(shares) + ".", ""]
+        lines += ["", "Ensemble weights: " + "; ".join(shares) + ".", ""]
     lines += ["## Spread of members' relative errors between cameras, each test camera left out", ""]
     lines += [f"- {name}: {values}" for name, values in result["spread"].items()]
     lines += ["", "## Spearman correlation with the true error of the mean, per image", "", "| map | mean, interval |"]
@@ -302,10 +217,11 @@ def main() -> None:
     ]
     versions = ", ".join(f"{name} {version}" for name, version in software().items())
     how = (
-        "Command: see fusion.py. Shares are fitted on the validation pairs of the training camera, gains measured on the pairs "
-        "of every other camera: PSNR-RGB of 8-bit outputs, crop 4, paired Student intervals of 95 % over images. Quality `fast`: "
-        "each member's one pass. The last five suites on every third or fourth pair. `not drawn`: the exact minimum on the "
-        f"validation pairs. A weak member had 300 steps and no image skip; failures are simulated. 2 cores, AVX2. {versions}."
+        "Command: see fusion.py. Ensemble weights are fitted on the validation pairs of the training camera, gains measured on "
+        "the pairs of every other camera: PSNR-RGB of 8-bit outputs, crop 4, paired Student intervals of 95 % over images. "
+        "Quality `fast`: each member's one pass. The last five suites on every third or fourth pair. `not drawn`: the exact "
+        "minimum on the validation pairs. A weak member had 300 steps and no image skip; failures are simulated. 2 cores, AVX2. "
+        f"{versions}."
     )
     correlation = {name: [row[name] for row in found] for name in found[0]}
     result = {"how": how, "cases": cases, "spread": spreads, "correlation": correlation}

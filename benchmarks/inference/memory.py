@@ -8,7 +8,6 @@ away, and reports its greatest resident size. Writes memory.json and memory.md.
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import results
 import torch
 
-from shared.files import write_bytes, write_json
 from shared.spec import parse
 from train_torch.ensemble.memory import MEGABYTE, choose_traversal, need
 from train_torch.ensemble.modules import prepare
@@ -100,13 +99,10 @@ def main() -> None:
         print(CASES[case], {key: round(v / MEGABYTE) if v > 10**5 else v for key, v in rows[-1].items()}, flush=True)
     value = {
         "command": "OMP_NUM_THREADS=1 python benchmarks/inference/memory.py",
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
+        "versions": results.versions(),
         "rows": rows,
     }
-    if args.out is not None:
-        write_json(args.out.with_suffix(".json"), value)
-        write_bytes(args.out.with_suffix(".md"), markdown(value).encode())
-        print(markdown(value))
+    results.write(args.out, value, markdown(value))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ figures are kept in --work, so the command goes on where it stopped. Writes qual
 
 import argparse
 import json
-import platform
 import shlex
 import time
 from dataclasses import replace
@@ -18,12 +17,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
+import results
 import torch
 from scipy.stats import t as student
 
 from shared import metrics
 from shared.data.source import open_pairs
-from shared.files import write_bytes, write_json
 from shared.images.pixels import quantise, read_image, to_float
 from shared.resize import bicubic_downscale
 from train_torch.ensemble import load_suite
@@ -164,7 +163,7 @@ def main() -> None:
     value = {
         "command": "OMP_NUM_THREADS=1 python benchmarks/inference/quality.py DATA runs/real_pairs "
         f"--sets {shlex.join(args.sets)}",
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
+        "versions": results.versions(),
         "sizes": {
             name: "LR " + ", ".join(sorted({f"{row['width']}x{row['height']} px" for row in rows}))
             for name, rows in sets.items()
@@ -175,10 +174,7 @@ def main() -> None:
         },
         "images": everything,
     }
-    if args.out is not None:
-        write_json(args.out.with_suffix(".json"), value)
-        write_bytes(args.out.with_suffix(".md"), markdown(value).encode())
-    print(markdown(value))
+    results.write(args.out, value, markdown(value))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ are kept in --work, so the command goes on where it stopped. Writes speed.json a
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +16,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import results
 import torch
 from torch import nn
 from torch.nn import functional
 
-from shared.files import write_bytes, write_json
 from shared.network.cost import graph_cost
 from shared.network.families import build_graph
 from shared.spec import parse
@@ -218,13 +217,10 @@ def main() -> None:
     value = {
         "command": f"OMP_NUM_THREADS=1 python benchmarks/inference/speed.py --rounds {args.rounds}",
         "machine": "2 cores, AVX2",
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
+        "versions": results.versions(),
         **summary(rounds),
     }
-    if args.out is not None:
-        write_json(args.out.with_suffix(".json"), value)
-        write_bytes(args.out.with_suffix(".md"), markdown(value).encode())
-    print(markdown(value))
+    results.write(args.out, value, markdown(value))
 
 
 if __name__ == "__main__":
