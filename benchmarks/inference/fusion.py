@@ -98,6 +98,18 @@ def spread(means: Mapping[str, Sequence[float]], left: str) -> float:
     return float(np.sqrt(np.var([mean for name, mean in means.items() if name != left], axis=0, ddof=1).mean()))
 
 
+def spreads_of(case: Case, images: Images, sets: Mapping[str, Sequence[Pair]]) -> dict[str, float]:
+    """The spread without each camera that no member was trained on; each camera's errors are kept."""
+    means = {
+        name: kept(
+            images.cache / "relative" / case.base / f"{name}.json",
+            lambda name=name: relative_errors(case, images, name, sets[name]),
+        )["mean"]
+        for name in CAMERAS
+    }
+    return {left: round(spread(means, left), 4) for left in CAMERAS if left not in case.trained}
+
+
 def scores(case: Case, images: Images, pair: Pair, ways: Mapping[str, Fuse]) -> dict[str, float]:
     """PSNR-RGB of the plain mean and of each way, dB."""
     stack = images.stack(case, pair)
@@ -191,20 +203,7 @@ def main() -> None:
     sets = {name: [pair for pair in every if camera(pair.name) == name] for name in CAMERAS}
     images = Images(args.runs, args.cache)
     cases = {case.name: measure(case, images, sets) for case in CASES}
-    means = {
-        case.name: {
-            name: kept(
-                args.cache / "relative" / case.base / f"{name}.json",
-                lambda case=case, name=name: relative_errors(case, images, name, sets[name]),
-            )["mean"]
-            for name in CAMERAS
-        }
-        for case in CASES[:2]
-    }
-    spreads = {
-        case.name: {left: round(spread(means[case.name], left), 4) for left in CAMERAS if left not in case.trained}
-        for case in CASES[:2]
-    }
+    spreads = {case.name: spreads_of(case, images, sets) for case in CASES[:2]}
     found = [
         kept(
             args.cache / "correlations" / case.base / f"{pair.name}.json",

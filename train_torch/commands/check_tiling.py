@@ -15,14 +15,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "networks",
         metavar="SPEC|SUITE|WEIGHTS",
-        help="a suite file, folder with one, weights file, spec file, or preset (the last two: first weights, not trained)",
+        help="a suite file, folder with one, weights file, spec file, or preset (the last two with initial weights, not trained)",
     )
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="LR images to measure on")
     parser.add_argument(
         "--data",
         type=Path,
         metavar="PACK.h5|DIR",
-        help="in their place a pack's validation pairs, or a folder of pairs: PSNR against HR is told too",
+        help="instead of images a pack's validation pairs, or a folder of pairs; PSNR against HR is measured too",
     )
     parser.add_argument("--tiles", type=int, nargs="+", metavar="PX", help="sides, LR px (default 48 to 480)")
     parser.add_argument(
@@ -80,13 +80,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(value: dict[str, Any]) -> str:
-    """A table a network, then the size."""
+    """A table for each network, then the recommended size."""
     return "\n".join([*(line for network in value["networks"] for line in _table(network)), _advice(value)])
 
 
 def _table(network: dict[str, Any]) -> list[str]:
-    kind = "pools over all it sees" if network["global_pooling"] else "no global pooling"
-    first = "" if network["trained"] else ", first weights: not trained"
+    kind = "global pooling" if network["global_pooling"] else "no global pooling"
+    first = "" if network["trained"] else ", initial weights: not trained"
     lines = [
         f"{network['id']} ({kind}{first})",
         "  tile  images  computed  agreement, dB   worst  largest difference  PSNR-RGB, tiled less whole",

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Export, check, write."""
+    """Export the networks, check them and write the file."""
     from shared.errors import UsageError
 
     lacking = [name for name in ("torch", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
@@ -47,6 +47,6 @@ def render(value: dict[str, Any]) -> str:
     for entry in value["checks"]:
         size = f"{entry['images']} x {entry['width']}x{entry['height']} px"
         lines.append(
-            f"off the float64 reference on {size}: {entry['error']:.1e} (Torch itself {entry['torch_error']:.1e})"
+            f"error against the float64 reference on {size}: {entry['error']:.1e} (Torch itself {entry['torch_error']:.1e})"
         )
     return "\n".join([*lines, f"written: {value['out']}"])

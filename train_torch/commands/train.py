@@ -23,15 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, metavar="PACK.h5", help="pairs, from `gpnas-sr data prepare`"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run; run again to go on")
     parser.add_argument(
-        "--config", type=Path, metavar="C.toml", help="settings (steps = 20000, patch = 48, …); the paper's by default"
+        "--out", type=Path, required=True, metavar="RUN", help="folder of the run; the same command again continues it"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="C.toml", help="settings, such as steps = 20000 (default: the paper's)"
     )
     parser.add_argument(
         "--distill",
         type=Path,
         metavar="SUITE",
-        help="trained suite whose results are mixed into the targets (distill_share in the configuration: half)",
+        help="trained suite whose results are mixed into the targets (by distill_share of the configuration, default 0.5)",
     )
     parser.add_argument(
         "--jobs",
@@ -41,15 +43,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="members trained at once, in processes of their own (default 1)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="optimiser steps of each member, over the configuration's"
+        "--steps", type=int, metavar="N", help="optimiser steps of each member, instead of the configuration's"
     )
     parser.add_argument(
-        "--seed", type=int, metavar="K", help="of initial weights and order of crops, over the configuration's"
+        "--seed",
+        type=int,
+        metavar="K",
+        help="seed of the initial weights and of the order of crops, instead of the configuration's",
     )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Train, and tell what each member reached."""
+    """Train, and report what each member reached."""
     from train_torch.config import read_config
     from train_torch.training.run import train_suite
 
@@ -74,7 +79,7 @@ def render(value: dict[str, Any]) -> str:
     suite = value["suite"]
     lines += [
         "",
-        "validation pairs, dB; averaged weights, each member alone, whole images",
+        "on the validation pairs, dB; EMA weights, each member alone, whole images",
         f"suite: {suite}",
         "next:",
         f"  gpnas-sr upscale {suite} IN OUT",

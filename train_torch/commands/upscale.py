@@ -33,19 +33,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "output",
         metavar="OUT",
         help="a file, a folder, or - for a PNG on standard output. In a folder names and formats are the inputs', "
-        "but JPEG becomes PNG, without losses",
+        "but JPEG becomes PNG, which loses nothing",
     )
-    parser.add_argument("--overwrite", action="store_true", help="make outputs anew that exist (default: skip them)")
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist (default: skip them)")
     parser.add_argument("--bits", type=int, choices=(8, 16), help="depth of the outputs (default: that of each input)")
     parser.add_argument(
         "--quality",
         choices=ensemble_options.QUALITIES,
         default="paper",
         help="how much of the paper's scheme is computed (default: paper, all of it); fast and balanced have their own "
-        "patches, stride and transforms, which the switches below change",
+        "patches, stride and transforms, and the options below change them",
     )
     ensemble_options.configure(parser)
-    parser.add_argument("--memory", metavar="SIZE", help="most memory of the process, such as 2GB (default: no limit)")
+    parser.add_argument(
+        "--memory", metavar="SIZE", help="memory that the process may use at most, such as 2GB (default: no limit)"
+    )
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
     )
@@ -53,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fusion",
         choices=ensemble_options.FUSIONS,
         default="robust",
-        help="how the networks' images become one (default: robust, the mean but where one network stands alone)",
+        help="how the networks' images become one (default: robust, the mean, with less of a network that differs locally)",
     )
     parser.add_argument(
         "--uncertainty",
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(value: dict[str, Any]) -> str:
-    """A line an image, then what was skipped, ignored and failed. Nothing where the image itself went to standard output."""
+    """A line for each image, then what was skipped, ignored and failed. Empty if the image itself went to standard output."""
     if any(item["output"] == STREAM for item in value["done"]):
         return ""
     lines = [
@@ -100,10 +102,10 @@ def render(value: dict[str, Any]) -> str:
     ]
     if value["skipped"]:
         first = value["skipped"][0]["output"]
-        lines.append(f"skipped {len(value['skipped'])} whose output exists, such as {first}; --overwrite makes it anew")
+        lines.append(f"skipped {len(value['skipped'])} whose output exists, such as {first}; --overwrite replaces it")
     if value["ignored"]:
         lines.append(
-            f"ignored {len(value['ignored'])} files that are no images by suffix, such as {value['ignored'][0]}"
+            f"ignored {len(value['ignored'])} files without the suffix of an image, such as {value['ignored'][0]}"
         )
     lines += [
         f"failed {item['input']}: {item['reason'].removeprefix(item['input'] + ': ')}" for item in value["failed"]
@@ -124,7 +126,7 @@ def _check_streams(args: argparse.Namespace) -> None:
 
 
 def _ensemble_plan(args: argparse.Namespace, scale: int, memory: int | None) -> "PassPlan":
-    """The preset, with the parts changed that are given."""
+    """The named plan, changed by the options that were given."""
     from train_torch.ensemble.plan import preset
     from train_torch.ensemble.self_ensemble import transforms
 

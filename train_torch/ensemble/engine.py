@@ -1,7 +1,8 @@
-"""Runs a plan: patches × transforms × members, and gives the result in bands of rows, top to bottom.
+"""Runs a plan of passes: patches × transforms × members. The result comes in bands of rows, top to bottom.
 
-What is held: the LR image, one row of patches at HR size for each member, and the activations of one batch. Weights of patches
-sum to one; sums are in float32. Batch, budget and threads change nothing beyond its rounding: at most 1e-6 on [0, 1] (tested).
+Memory holds the LR image, one row of patches at HR size for each member, and the activations of one batch. The weights of patches
+sum to one, and sums are in float32. Batch, memory budget and threads change the result by rounding alone: at most 1e-6 on [0, 1]
+(tested).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,22 +31,22 @@ RANGE_SLACK = 1e-6  # as shared.metrics: what float32 resizing of a white area m
 def member_bands(
     members: Sequence[EnsembleMember], lr: Lr, plan: PassPlan, *, advance: Callable[[int], None] = lambda pixels: None
 ) -> Iterator[Image]:
-    """Each member's image in bands of rows, each band as soon as no later patch touches it.
+    """Each member's image in bands of rows. A band comes as soon as no later patch changes it.
 
     Args:
         members: modules (n, 3, h, w) -> (n, 3, scale·h, scale·w) on [0, 1], or `prepare`d ones.
         lr: (h, w, 3), float32 in [0, 1], or uint8, uint16 of full range.
         plan: what is computed.
-        advance: told the LR px computed by one member whenever some are done; in all members · plan.pixels(h, w).
+        advance: called with a number of LR px whenever one member has computed them; the sum is members · plan.pixels(h, w).
 
     Yields:
-        float32 (members, rows, scale·w, 3), rows >= 1, not clipped; arrays of their own.
+        float32 (members, rows, scale·w, 3), rows >= 1, not clipped; each band is a new array.
 
     Raises:
         UsageError: wrong shape, dtype or range; a member of another scale; a budget that is too small.
         NonFiniteError: a member's output holds a NaN or an infinity.
-        OutOfMemoryError: no room, for one image in a run either.
-        WorkError: no room for a temporary file, which a wide image needs under a small budget.
+        OutOfMemoryError: no room even for one image in a run.
+        WorkError: no room for the temporary file that a wide image needs under a small budget.
     """
     check_image(lr)
     networks = prepare(members, plan.scale, precision=plan.precision)
@@ -62,7 +63,7 @@ def member_bands(
 
 
 def check_image(lr: Lr) -> None:
-    """Refuse what is no LR image: UsageError."""
+    """Raise UsageError unless this is an LR image."""
     if lr.ndim != 3 or lr.shape[2] != 3 or min(lr.shape) < 1 or lr.dtype not in (np.float32, np.uint8, np.uint16):
         raise UsageError(f"LR image: got {lr.dtype} {lr.shape}, expected float32 (h, w, 3) in [0, 1], or uint8, uint16")
     if lr.dtype != np.float32:
@@ -78,7 +79,7 @@ def check_image(lr: Lr) -> None:
 def _strips(
     networks: Sequence[PreparedMember], lr: Lr, plan: PassPlan, traversal: Traversal, advance: Callable[[int], None]
 ) -> Iterator[Image]:
-    """A band for each row of patches; by columns, the transposed band of a column. A view that the next one overwrites."""
+    """A band for each row of patches, or the transposed band of each column. The next band overwrites it."""
     scale, grid = plan.scale, plan.grid(*lr.shape[:2])
     window = plan.blending_window(grid)
     if traversal.by_columns:
@@ -103,9 +104,9 @@ def _strips(
 def _means(
     network: PreparedMember, patches: Sequence[Lr], transforms: Sequence[Transform], traversal: Traversal
 ) -> Iterator[Image]:
-    """Mean over the transforms of what a network makes of each patch: float32 (scale·h, scale·w, 3).
+    """For each patch the mean of the network's results over the transforms: float32 (scale·h, scale·w, 3).
 
-    By columns patches lie transposed; the network sees them upright all the same, so both ways compute the same.
+    By columns the patches are stored transposed. The network gets them upright, so both ways compute the same.
     """
     turn = (2, 1, 0) if traversal.by_columns else (2, 0, 1)
     upright = (torch.from_numpy(_floats(patch)).permute(turn)[None] for patch in patches)
@@ -130,7 +131,7 @@ def _mean(images: Iterator[Tensor], count: int) -> Tensor:
 def _images(
     network: PreparedMember, patches: Iterator[Tensor], transforms: Sequence[Transform], batch: int
 ) -> Iterator[Tensor]:
-    """What a network makes of every transform of every patch, turned back, in order: each (1, 3, scale·h, scale·w)."""
+    """The network's result for every transform of every patch, transformed back, in order: each (1, 3, scale·h, scale·w)."""
     inputs = ((transform, transform.apply(patch)) for patch in patches for transform in transforms)
     for _, alike in groupby(inputs, key=lambda item: item[1].shape):
         while chunk := list(islice(alike, batch)):
@@ -140,7 +141,7 @@ def _images(
 
 
 def _run(network: PreparedMember, x: Tensor) -> Tensor:
-    """A batch; in two halves where there is no room for the whole."""
+    """Run a batch, or its two halves where memory is too small for the whole."""
     try:
         return network(x)
     except OutOfMemoryError:

@@ -1,4 +1,4 @@
-"""How long work will take, by one measured patch."""
+"""How long images will take, estimated from one measured patch."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from train_torch.ensemble.plan import PassPlan
 
 
 def estimate_seconds(members: Sequence[EnsembleMember], plan: PassPlan, sizes: Iterable[tuple[int, int]]) -> float:
-    """Seconds that images will take: each member's time for a patch, measured now, times the patches.
+    """Seconds that images will take: each member's time for one patch, measured now, times the number of patches.
 
-    Reading, writing and blending are left out; they overlap with the rest, or cost a few per cent.
+    Reading, writing and blending are left out: they overlap with the rest, or cost a few per cent.
 
     Args:
-        members: that will run, modules or `prepare`d ones.
+        members: the networks that will run, modules or `prepare`d ones.
         plan: what is computed.
         sizes: (height, width) of the images, LR px.
     """

@@ -13,7 +13,7 @@ from train_torch.network import build
 
 
 def load_suite(path: str | Path) -> tuple[list[nn.Module], list[float], int]:
-    """Members, their weights in the mean, and the scale, of a suite file, a folder with one, or a single weights file.
+    """Load the members of a suite file, a folder with one, or a single weights file, with their ensemble weights and the scale.
 
     Raises:
         UsageError: a member is not trained yet.

@@ -1,8 +1,8 @@
-"""How much memory a plan needs, and the way through it that keeps to a budget.
+"""How much memory a plan of passes needs, and the order of work that keeps to a budget.
 
 At its peak the process holds what it held before, the sums of one row of patches, the arrays of one batch (images and the
-network's activations), and the copies of the band that is given out. Activations are read off the Graph, node by node with what
-is alive; the allowances for the allocator were measured (benchmarks/inference/memory.py).
+network's activations), and the copies of the band that is given out. The size of the activations follows from the Graph: for each
+node, the outputs that later nodes still read. The allowances for the allocator were measured (benchmarks/inference/memory.py).
 """
 
 import resource
@@ -23,7 +23,7 @@ from train_torch.network import spent_inputs
 MEGABYTE = 10**6
 FLOAT = 4  # bytes
 PIECE_BYTES = 8 * 2**20  # of one band that is given out
-COPIES = 6  # of that band: by the engine, by the fusion (float64, twice), and by whoever packs and writes
+COPIES = 6  # of that band: the engine's, the fusion's (float64, two), and those of packing and writing
 PATCH_BYTES = (
     28  # for each number of a patch's HR image: output, turned, sum (float64), mean, weights and their product
 )
@@ -36,11 +36,11 @@ GPU_BATCH = 16  # images in one run; not tried out
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traversal:
-    """The way through a plan.
+    """The order in which a plan is computed.
 
     Attributes:
         batch: images in one run of a network.
-        by_columns: bands go from left to right, and come back as rows through a temporary file.
+        by_columns: bands are computed from left to right, and turned into rows through a temporary file.
     """
 
     batch: int
@@ -73,16 +73,16 @@ class Need:
 
 
 def choose_traversal(networks: Sequence[PreparedMember], plan: PassPlan, height: int, width: int) -> Traversal:
-    """The largest batch that fits the budget; bands of columns only where bands of rows do not fit.
+    """The largest batch that fits the memory budget, by columns only where bands of rows do not fit.
 
     Args:
         networks: that run.
-        plan: with a budget or none, and a batch or none.
+        plan: gives `memory`, the budget, and `batch`, the largest batch; each may be None.
         height: of the image, LR px.
         width: of the image, LR px.
 
     Raises:
-        UsageError: no way fits; tells the bytes.
+        UsageError: the budget is too small; the message has the bytes.
     """
     most = plan.batch or min(_most(network, plan, height, width) for network in networks)
     if plan.memory is None:
@@ -111,15 +111,15 @@ def need(
     traversal: Traversal,
     held: int | None = None,
 ) -> Need:
-    """What a traversal takes.
+    """The memory that a traversal takes.
 
     Args:
         networks: that run.
         plan: what is computed.
         height: of the image, LR px.
         width: of the image, LR px.
-        traversal: how.
-        held: bytes of the process before; None: now.
+        traversal: the order of work.
+        held: bytes that the process holds before; None: those it holds now.
     """
     grid = plan.grid(height, width)
     across, deep = (height, grid.width) if traversal.by_columns else (width, grid.height)
@@ -140,7 +140,7 @@ def need(
 
 
 def activation_bytes(graph: Graph, grid: Grid) -> int:
-    """Largest sum of activations alive at once, of one image of a patch's size; what is written over counts once."""
+    """Largest sum of activations in memory at once, for one image of a patch's size; outputs written over inputs count once."""
     shapes, spent = graph.shapes(grid.height, grid.width), spent_inputs(graph)
     size = {name: channels * height * width for name, (channels, height, width) in shapes.items()}
     size |= {node.name: 0 for node in graph.nodes if isinstance(node, Crop)}
@@ -160,7 +160,7 @@ def activation_bytes(graph: Graph, grid: Grid) -> int:
 
 
 def held_bytes() -> int:
-    """Resident bytes of this process; where the system does not tell, the most it ever had."""
+    """Resident bytes of this process, or its greatest resident size where the system has no /proc."""
     status = Path("/proc/self/statm")
     if status.exists():
         return int(status.read_text().split()[1]) * resource.getpagesize()
@@ -169,7 +169,7 @@ def held_bytes() -> int:
 
 
 def _most(network: PreparedMember, plan: PassPlan, height: int, width: int) -> int:
-    """Images in one run that pay: on a CPU while their activations stay small, on a GPU as many as fit."""
+    """Images in one run: on a CPU as many as keep the activations small, on a GPU as many as fit."""
     if network.graph is None:
         return 1 if network.device.type == "cpu" else GPU_BATCH
     size = activation_bytes(network.graph, plan.grid(height, width))

@@ -1,6 +1,6 @@
 """Torch modules as pure functions of image batches: nothing passed in is changed.
 
-Our own networks (they carry their Graph) run as a private copy, rewritten for speed; foreign modules run as they are.
+Our own networks, which carry their Graph, run as a private copy that is rewritten for speed. Foreign modules run as they are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,11 @@ class PreparedMember:
 
     Attributes:
         name: for messages.
-        scale: HR side / LR side, which outputs are checked against.
-        module: what runs.
-        original: what runs for images with a side shorter than `least_side` px.
+        scale: HR side / LR side; outputs are checked against it.
+        module: what runs, rewritten for speed where that is possible.
+        original: the module as it was given; it runs for images with a side shorter than `least_side` px.
         least_side: px.
-        graph: what `module` computes, where that is known.
+        graph: the Graph of `module`; None for a foreign module.
         device: where the weights are.
         dtype: of the images it takes.
         memory_format: memory order of the images it takes.
@@ -47,7 +47,7 @@ class PreparedMember:
     memory_format: torch.memory_format
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Run a batch; the module gets a copy, as some write into their input.
+        """Run a batch. The module gets a copy, because some modules write into their input.
 
         Args:
             x: (n, 3, h, w), anywhere, of any floating-point type.
@@ -147,7 +147,7 @@ def _placement(member: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 def check_finite(sr: Tensor, name: str) -> None:
-    """Refuse an image with a NaN or an infinity in it: NonFiniteError."""
+    """Raise NonFiniteError if the image holds a NaN or an infinity."""
     if torch.isfinite(sr.sum()):  # one pass without a copy: either stays in the sum
         return
     count = int((~torch.isfinite(sr)).sum())

@@ -1,8 +1,8 @@
 """Level two: overlapping patches, blended by a window that falls towards each patch's border.
 
-The blend is a partition of unity: at every output pixel the weights of the patches that cover it sum to one, so a network that
-gives the same pixel in every patch gives that pixel. The patches form a grid, so the sum of their windows follows from the
-distances to the neighbours alone; no image of weights is kept.
+At every output pixel the weights of the patches that cover it sum to one. So where a network gives the same value in every
+patch, the blend has that value. The patches form a grid, so the sum of their windows follows from the distances to the
+neighbours alone, and no image of weights is kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ from shared.errors import UsageError
 Window = Literal["centre", "ramp"]
 Weights = NDArray[np.float32]
 
-LEAST_WEIGHT = 1e-6  # of a window's border: it counts for nothing beside a neighbour, and alone it divides out
-KEPT = 8  # windows in memory: a row of patches needs 3, and a few more where the last ones crowd
+LEAST_WEIGHT = 1e-6  # of a window's border: negligible beside a neighbour; without a neighbour normalising removes it
+KEPT = 8  # windows in memory: a row of patches needs 3, and more where the last patches overlap more
 
 
 def patch_starts(size: int, patch: int, stride: int) -> list[int]:
@@ -86,9 +86,9 @@ def centre_window(height: int, width: int) -> NDArray[np.float64]:
 
 
 def ramp_window(height: int, width: int, overlap: int) -> NDArray[np.float64]:
-    """One inside; towards the border it is silent for a quarter of the overlap, then rises linearly over a half of it.
+    """A window that is 1 inside, rises linearly over half of the overlap, and is nearly 0 in the quarter next to the border.
 
-    The silent quarter leaves out the pixels next to a cut, which saw zeros instead of the neighbour.
+    That quarter leaves out the pixels next to a cut, for which the network saw zeros instead of the neighbour.
 
     Args:
         height: HR px, >= 1.

@@ -1,4 +1,4 @@
-"""Bands of columns to bands of rows, through a temporary file: for images so wide that a row of patches does not fit."""
+"""Turns bands of columns into bands of rows through a temporary file, for images so wide that a row of patches does not fit."""
 
 import os
 import tempfile

@@ -56,7 +56,7 @@ def evaluate(
     crop: int | None = None,
     include: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Scores of the ensemble and of bicubic upscaling, per image and in the mean.
+    """Scores of the ensemble and of bicubic enlargement, per image and in the mean.
 
     Args:
         members: modules (n, 3, h, w) -> (n, 3, scale·h, scale·w).
@@ -116,7 +116,7 @@ def chosen(pairs: PairSource, names: Sequence[str]) -> Iterator[Pair]:
 
 
 def bicubic(pair: Pair, scale: int) -> np.ndarray:
-    """LR upscaled by the a = -0.5 cubic and rounded to 8 bits: the baseline, uint8 (scale·h, scale·w, 3)."""
+    """LR enlarged by the a = -0.5 cubic and rounded to 8 bits: the baseline, uint8 (scale·h, scale·w, 3)."""
     return quantise(bicubic_upscale(pair.lr, scale))
 
 

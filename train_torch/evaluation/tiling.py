@@ -1,7 +1,7 @@
-"""What tiles cost a network that pools over the whole image: its result by tiles against its result in one piece.
+"""The difference between upscaling by tiles and in one piece, for networks that pool over the whole image.
 
-Channel attention weighs features by their mean over what the network sees, so in a tile it weighs otherwise than in the whole
-image, everywhere: no overlap brings the two together, it only hides the seams. What is left falls with the size of the tile.
+Channel attention weights features by their mean over what the network sees. In a tile this mean differs from that of the whole
+image, so every pixel changes a little. Overlap hides the seams and does not remove the difference. Larger tiles reduce it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,13 +37,13 @@ TILES = (48, 64, 96, 120, 160, 240, 320, 480)  # LR px
 OVERLAP = 32  # LR px, as in the presets
 TOLERANCE = 0.01  # dB against HR
 AGREEMENT = (
-    60.0  # dB between tiled and whole: were their difference noise, a picture 33 dB from the truth would lose 0.01 dB
+    60.0  # dB between tiled and whole: if the difference were noise, an image at 33 dB from HR would lose 0.01 dB
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A network to check; `trained` is False for first weights drawn from seed 0."""
+    """A network to check; `trained` is False for initial weights drawn from seed 0."""
 
     spec: ArchSpec
     network: nn.Module
@@ -51,7 +51,7 @@ class Candidate:
 
     @property
     def pools(self) -> bool:
-        """Whether it takes means over all that it sees."""
+        """Whether it has global pooling: means over all pixels that it gets."""
         return any(isinstance(node, GlobalMean) for node in build_graph(self.spec).inference().nodes)
 
 
@@ -66,16 +66,16 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TileDrift:
-    """What tiles of one size make of the images that are larger.
+    """The results of tiles of one size, on the images that are larger.
 
     Attributes:
         tile: side, LR px.
-        images: how many are larger than a tile.
-        computed: LR px computed per LR px wanted, mean.
+        images: images that are larger than a tile.
+        computed: LR px computed for each LR px of the image, mean.
         agreement_db: PSNR of the tiled against the whole result, mean over images; at most 100.
         worst_agreement_db: the lowest.
-        max_abs: largest difference of a sample, of [0, 1].
-        change_db: PSNR-RGB against HR, tiled less whole, mean over images; None without HR.
+        max_abs: largest difference of a sample, on [0, 1].
+        change_db: PSNR-RGB against HR, tiled minus whole, mean over images; None without HR.
         change_interval_db: its paired 95 % interval; None for fewer than two images.
     """
 
@@ -112,7 +112,7 @@ def load_candidates(name: str | Path, scale: int = 4) -> list[Candidate]:
         scale: of a preset.
 
     Raises:
-        UsageError: no such file, a suite that is not trained, or first weights that are silent.
+        UsageError: no such file, a suite that is not trained, or initial weights whose output does not depend on the tiles.
     """
     path = Path(name)
     is_spec = path.suffix == ".json" and path.is_file() and read_json(path).get("schema") != SUITE
@@ -123,7 +123,7 @@ def load_candidates(name: str | Path, scale: int = 4) -> list[Candidate]:
     spec = parse(path) if is_spec else parse(str(name), scale=scale)
     if any(isinstance(node, Conv) and node.initial == "zero" for node in build_graph(spec).nodes):
         raise UsageError(
-            f"{spec.id}: its first weights are silent behind the image skip, so that tiles change nothing; "
+            f"{spec.id}: with initial weights only its image skip has an output, so tiles change nothing; "
             "expected its weights file, or a trained suite"
         )
     return [Candidate(spec=spec, network=build(spec), trained=False)]
@@ -174,9 +174,9 @@ def tile_drift(
 
 
 def recommended(rows: Sequence[TileDrift]) -> int | None:
-    """The smallest tile from which on all larger ones are as good as the whole image; None if no tile is.
+    """The smallest tile that is as good as the whole image, as are all larger ones; None if no tile is.
 
-    As good: against HR the mean loses at most TOLERANCE; without HR, tiled and whole agree to AGREEMENT in the mean.
+    As good means: against HR the mean loses at most TOLERANCE; without HR, tiled and whole agree to AGREEMENT in the mean.
     """
     best = None
     for row in sorted(rows, key=lambda row: -row.tile):

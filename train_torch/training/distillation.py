@@ -1,8 +1,8 @@
-"""Distillation: a network learns from what a whole suite makes of the training images, beside the true HR images.
+"""Distillation: a network learns from a suite's results for the training images, mixed with the true HR images.
 
-The suite's result of a camera pair has less noise than its HR image, and no misregistration: what the network could not learn
-anyway is left out of its target (Hinton et al. 2015, with images in the place of logits). The suite runs once over each training
-image; what comes out is a pack like any other, so that training, checkpoints and comparisons know nothing of it.
+The suite's result for a camera pair has less noise than its HR image, and no misregistration: the target then lacks what the
+network could not learn (Hinton et al. 2015, with images instead of logits). The suite runs once over each training image. The
+result is a pack like any other, so training and checkpoints need no code for it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,15 +22,13 @@ from train_torch.ensemble import load_suite, upscale
 
 Teacher = Callable[[NDArray[Any]], NDArray[np.float32]]  # LR (h, w, 3) -> (s·h, s·w, 3) in [0, 1]
 
-QUALITY = (
-    "balanced"  # of the teacher: with flips and turns, which bring more than overlapping patches (docs/inference.md)
-)
+QUALITY = "balanced"  # of the teacher: has transforms, which gain more than overlapping patches (docs/inference.md)
 
 
 def distilled_pack(pack: Pack, suite: Path, out: Path, *, share: float) -> Path:
-    """A pack whose HR images for training are (1 - share) · HR + share · what the suite makes of LR, 16 bits a sample.
+    """A pack whose HR images for training are (1 - share) · HR + share · the suite's result for LR, with 16 bits a sample.
 
-    Validation pairs stay as they are, and so do LR images. A pack that is there, of the same pairs, suite and share, is kept.
+    LR images and validation pairs stay as they are. An existing pack of the same pairs, suite and share is kept.
 
     Args:
         pack: the true pairs.
@@ -71,7 +69,7 @@ def _pairs(pack: Pack, teach: Teacher, share: float, progress: Progress) -> Iter
 
 
 def _identity(suite: Path) -> list[dict[str, Any]]:
-    """What decides a teacher: weights files and shares of its members."""
+    """What decides a teacher's results: the weights files and ensemble weights of its members."""
     return [
         {"id": m.spec.id, "weights_sha256": sha256_file(m.weights_path) if m.weights_path else None, "share": m.weight}
         for m in read_suite(suite).members

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, fulfilled between two steps, after the state is saved."""
+"""Ctrl-C and SIGTERM as a request to stop: the training saves its state after the current step, then ends."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Whether somebody asked the training to stop.
+    """Whether a stop was requested.
 
     Example:
         >>> with interruptible() as interruption:
@@ -25,11 +25,11 @@ class Interruption:
 
     @property
     def requested(self) -> bool:
-        """A signal came, or the process that must be alive (`parent`) is gone."""
+        """Whether a signal came, or the parent process has ended."""
         return self._signalled or (self._parent is not None and os.getppid() != self._parent)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler; a second signal ends at once, without saving."""
+        """Signal handler. A second signal ends the process at once, without saving."""
         if self._signalled:
             raise KeyboardInterrupt
         self._signalled = True
@@ -37,7 +37,7 @@ class Interruption:
 
 @contextmanager
 def interruptible(parent: int | None = None) -> Iterator[Interruption]:
-    """Catch the signals within the block; outside the main thread Python allows no handlers, and `parent` alone is watched."""
+    """Catch the signals within the block. Outside the main thread Python allows no handlers: there only `parent` is watched."""
     interruption = Interruption(parent)
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""Trains a suite: every member in turn or in parallel processes, then the suite file."""
+"""Trains a suite: its members in turn or in parallel processes. Then it writes the suite file."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from train_torch.training.member import MemberTask, TrainedMember, finished_memb
 from train_torch.training.run_folder import RunFolder
 from train_torch.training.sources import Source, find_sources
 from train_torch.training.trainer import make_sampler, train_member
-from train_torch.training.validation import bicubic, score, spread, upscaler
+from train_torch.training.validation import bicubic, enlarger, score, spread
 
 SCHEMA = "gpnas-sr/train/1"
 
@@ -188,8 +188,8 @@ def _ensemble_weights(
     with Pack(tasks[0].pack) as pack:
         names = spread(pack.pairs("validation"), config.validation_pairs)
         pairs = (Pair(name=name, lr=pack.lr(name), hr=pack.hr(name)) for name in names)
-        upscalers = [upscaler(network.eval(), torch.device("cpu")) for network in networks]
-        return fit_weights(upscalers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
+        enlargers = [enlarger(network.eval(), torch.device("cpu")) for network in networks]
+        return fit_weights(enlargers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
 
 
 def _suite(

@@ -1,4 +1,4 @@
-"""PSNR of a network, and of bicubic upscaling, on the validation pairs of a pack."""
+"""PSNR of a network, and of bicubic enlargement, on the validation pairs of a pack."""
 
 import statistics
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from shared.images.pixels import quantise, to_float
 from shared.metrics import MOST_PSNR, psnr_rgb
 from shared.resize import bicubic_upscale
 
-Upscale = Callable[[np.ndarray], np.ndarray]  # (h, w, 3) float32 in [0, 1] -> (s·h, s·w, 3) float, nominally in [0, 1]
+Enlarge = Callable[[np.ndarray], np.ndarray]  # (h, w, 3) float32 in [0, 1] -> (s·h, s·w, 3) float, nominally in [0, 1]
 
 
-def score(upscale: Upscale, pack: Pack, pairs: int | None) -> float:
+def score(enlarge: Enlarge, pack: Pack, pairs: int | None) -> float:
     """Mean PSNR-RGB over validation pairs; output rounded to 8 bits, border of `scale` px left out.
 
     Args:
-        upscale: what is judged.
+        enlarge: what is judged.
         pack: gives the pairs of its validation split.
         pairs: judge so many, evenly spread; None: all.
 
@@ -36,21 +36,21 @@ def score(upscale: Upscale, pack: Pack, pairs: int | None) -> float:
         raise UsageError(
             f"{pack.path}: no validation pair, expected at least one; prepare the pack with a share for validation"
         )
-    return statistics.fmean(_psnr(upscale, pack, name) for name in names)
+    return statistics.fmean(_psnr(enlarge, pack, name) for name in names)
 
 
-def upscaler(network: nn.Module, device: torch.device) -> Upscale:
+def enlarger(network: nn.Module, device: torch.device) -> Enlarge:
     """A network, module (1, 3, h, w) -> (1, 3, s·h, s·w), as a function of one image."""
 
-    def upscale(image: np.ndarray) -> np.ndarray:
+    def enlarge(image: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
             return network(batch)[0].permute(1, 2, 0).cpu().numpy()
 
-    return upscale
+    return enlarge
 
 
-def bicubic(scale: int) -> Upscale:
+def bicubic(scale: int) -> Enlarge:
     """The a = -0.5 cubic, the baseline."""
     return lambda image: bicubic_upscale(image, scale)
 
@@ -62,8 +62,8 @@ def spread(names: tuple[str, ...], count: int | None) -> tuple[str, ...]:
     return tuple(names[index * len(names) // count] for index in range(count))
 
 
-def _psnr(upscale: Upscale, pack: Pack, name: str) -> float:
-    sr = upscale(to_float(pack.lr(name)))
+def _psnr(enlarge: Enlarge, pack: Pack, name: str) -> float:
+    sr = enlarge(to_float(pack.lr(name)))
     if not np.isfinite(sr).all():
         raise NonFiniteError(
             f"validation pair {name}: the output is not finite; try a lower learning_rate, or a gradient_clip"

@@ -1,7 +1,7 @@
-"""Which image file becomes which, and every refusal that needs no pixel.
+"""Which image file becomes which, and every check that needs no pixel.
 
-An output has the format of its input, but for JPEG, whose losses would be added to: it becomes PNG. So does WebP where 16 bits
-are asked for, as it holds 8. Where the output is a single file, its suffix says the format.
+An output has the format of its input, with two exceptions. JPEG becomes PNG, because a second JPEG would lose more. WebP becomes
+PNG where 16 bits are asked for, because WebP holds 8. Where the output is a single file, its suffix decides the format.
 """
 
 import glob
@@ -41,12 +41,12 @@ class FileTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileQueue:
-    """What is to be done.
+    """The files to make.
 
     Attributes:
-        tasks: at least one; no two have one output, no output is among the sources.
-        single: one image was named, not a folder or several: if it fails, all fails.
-        ignored: files of the folders that no known suffix tells to be images.
+        tasks: at least one; no two have the same output, and no output is among the sources.
+        single: one image was named, not a folder or several; its failure is the failure of the command.
+        ignored: files of the folders whose suffix is none of an image.
     """
 
     tasks: tuple[FileTask, ...]
@@ -57,7 +57,7 @@ class FileQueue:
 def queue_files(
     inputs: Sequence[str], output: str, *, bits: Bits | None = None, uncertainty: bool = False
 ) -> FileQueue:
-    """Which files become which.
+    """Find the images and name their outputs.
 
     Args:
         inputs: image files, folders, patterns such as `photos/**/*.png`, or `-` alone for standard input. Of a folder the

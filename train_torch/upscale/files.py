@@ -1,4 +1,4 @@
-"""Image files through the ensemble, one after the other: what was done, skipped or failed."""
+"""Upscales image files one after the other, and reports which were done, skipped or failed."""
 
 import io
 import logging
@@ -33,8 +33,10 @@ from train_torch.upscale.image import Ensemble, upscale_image
 LOG = logging.getLogger(__name__)
 REASONS_SHOWN = 5
 MEGA = 1e6
-READING_BYTES = 24  # a pixel, at the peak: the file, the decoder's image and ours; measured up to 19 without the file
-WORTH_MEASURING = 40  # patches: the estimate runs two
+READING_BYTES = (
+    24  # for each pixel, at the peak: file, decoder's image and ours; up to 19 were measured without the file
+)
+WORTH_MEASURING = 40  # passes; the estimate runs two
 LONG = 20.0  # s; an estimate is shown for longer work
 NO_MEMORY = "expected room for it: upscale by patches, by smaller ones, or cut it into parts"
 
@@ -50,13 +52,13 @@ def upscale_files(
     overwrite: bool = False,
     standard_input: bytes | None = None,
 ) -> dict[str, Any]:
-    """Do a plan. Each output is written whole or not at all, so the same call goes on after a stop.
+    """Upscale the files of a queue. Each output is written whole or not at all, so the same call continues after a stop.
 
     Args:
         ensemble: what to upscale with.
         queue: from `queue_files`.
         bits: the depth of the outputs; None: that of each input.
-        overwrite: also make outputs that exist.
+        overwrite: replace outputs that exist; else they are skipped.
         standard_input: the image of the task whose source is `-`.
 
     Returns:
@@ -65,8 +67,8 @@ def upscale_files(
         output.
 
     Raises:
-        UsageError: the only image is bad, or all images are.
-        WorkError: the only image was good and the work failed (a network's output is not finite, no memory, a full disk).
+        UsageError: the only image cannot be used, or none of several can.
+        WorkError: there is one image, and the work on it failed (a network's output is not finite, no memory, a full disk).
     """
     if strays := remove_strays(output for task in queue.tasks for output in task.outputs):
         LOG.info("removed %d unfinished files of an earlier run", len(strays))
@@ -138,7 +140,7 @@ def _prepared(ensemble: Ensemble) -> Ensemble:
 
 
 def _announce(ensemble: Ensemble, sizes: Sequence[Size]) -> None:
-    """Say how long it will take, before work so long that measuring a patch costs nothing beside it."""
+    """Log how long the work will take, if it is so long that measuring a patch costs little beside it."""
     plan = ensemble.plan
     shapes = [(height, width) for width, height in sizes]
     if sum(_patches(plan, *shape) for shape in shapes) < WORTH_MEASURING:
@@ -160,7 +162,7 @@ def _patches(plan: PassPlan, height: int, width: int) -> int:
 
 
 def _bytes_beside(tasks: Sequence[FileTask], sizes: Mapping[FileTask, Size], scale: int) -> dict[FileTask, int]:
-    """For each task, the memory of reading the next image, and of packing its own and the last where files are written whole."""
+    """For each task the memory for reading the next image, and for packing this output and the last if not packed by rows."""
     reading = {task: READING_BYTES * width * height for task, (width, height) in sizes.items()}
     packing = {task: _packing_bytes(task, *sizes[task], scale) for task in tasks}
     return {
@@ -175,10 +177,10 @@ def _packing_bytes(task: FileTask, width: int, height: int, scale: int) -> int:
 
 
 def _within(ensemble: Ensemble, beside: int) -> Ensemble:
-    """The ensemble with the memory that is left to it.
+    """The ensemble with the memory that is left for it.
 
     Raises:
-        UsageError: none is.
+        UsageError: no memory is left.
     """
     memory = ensemble.plan.memory
     if memory is None:
@@ -210,7 +212,7 @@ def _read(task: FileTask, *, standard_input: bytes | None) -> ImageFile:
 
 
 def _size(task: FileTask, standard_input: bytes | None) -> Size:
-    """From the header; unknown where it cannot be read, which reading the file will report."""
+    """Size from the header, or UNKNOWN where it cannot be read; reading the file will then report why."""
     try:
         return size_in(io.BytesIO(standard_input or b"")) if task.source == Path(STREAM) else image_size(task.source)
     except (PairError, *DAMAGE, Image.DecompressionBombError):
@@ -218,7 +220,7 @@ def _size(task: FileTask, standard_input: bytes | None) -> Size:
 
 
 def _give_up(queue: FileQueue, errors: list[GpnasError]) -> None:
-    """Raise if the only image failed, or if no image of several can be used."""
+    """Raise if the only image failed, or if none of several images can be used."""
     if queue.single:
         raise errors[0]
     if all(isinstance(error, UsageError) for error in errors):
@@ -228,7 +230,7 @@ def _give_up(queue: FileQueue, errors: list[GpnasError]) -> None:
 
 
 class _Meter:
-    """One image's share of the progress: its output's megapixels, told as LR px are computed."""
+    """One image's part of the progress, in megapixels of output; it advances as LR px are computed."""
 
     def __init__(self, task: FileTask, size: Size, ensemble: Ensemble) -> None:
         width, height = size
@@ -238,11 +240,11 @@ class _Meter:
         self.step = self.left / max(work, 1)
 
     def advance(self, progress: Progress, pixels: int) -> None:
-        """So many LR px were computed by one member."""
+        """Count LR px that one member has computed."""
         self.left -= self.step * pixels
         progress.advance(self.step * pixels, note=self.name)
 
     def finish(self, progress: Progress) -> None:
-        """Also what a failure left out."""
+        """Count what a failure left out."""
         if self.left > self.step:  # else rounding
             progress.advance(self.left, note=self.name)

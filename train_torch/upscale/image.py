@@ -1,4 +1,4 @@
-"""One image through the ensemble into its files, row by row, whole or not at all."""
+"""Upscales one image into its files, row by row. A file is written whole or not at all."""
 
 import shutil
 import sys
@@ -45,25 +45,25 @@ def upscale_image(
     advance: Callable[[int], None],
     writer: ThreadPoolExecutor,
 ) -> "Future[None]":
-    """Compute an image, and write its rows behind.
+    """Compute an image; a thread writes its rows meanwhile.
 
     Args:
         ensemble: what to upscale with.
         image: what to upscale.
-        task: where to.
+        task: names the outputs.
         bits: depth of the output.
         advance: called with a number of LR px whenever one member has computed them.
         writer: the thread that packs and writes.
 
     Returns:
-        What is done when the outputs are whole and in their places; raises WorkError if that fails.
+        A future that is done when the outputs are whole and in their places; its result raises WorkError if that fails.
 
     Raises:
         UsageError: the format of the output cannot hold the image.
-        WorkError: the networks failed, or what is computed cannot be written. Then what was there stays.
+        WorkError: a network failed, or the result cannot be written. An older output then stays as it was.
     """
     height, width = (side * ensemble.plan.scale for side in image.pixels.shape[:2])
-    with ExitStack() as stack:  # closed in reverse order: an image that is there has its uncertainty beside it
+    with ExitStack() as stack:  # closed in reverse order: where an image is there, its uncertainty is there too
         out = stack.enter_context(_written(task.target, height, width, bits, image))
         watch = (
             _ignore
@@ -95,7 +95,7 @@ def _ignore(stack: Image) -> None:
 def _watching(
     target: Path, height: int, width: int, like: ImageFile, weights: Sequence[float], writer: ThreadPoolExecutor
 ) -> Iterator[Callable[[Image], None]]:
-    """Takes bands of the members' images, and writes their disagreement: 16 bits, grey."""
+    """A function that takes bands of the members' images and writes their disagreement: 16 bits, grey."""
     plain = replace(like, grey=True, alpha=None, icc=None)
     with _written(target, height, width, 16, plain) as out, Behind(writer) as behind:
         yield lambda stack: behind.do(out.write, disagreement_picture(stack, weights))
@@ -114,7 +114,7 @@ def _written(target: Path, height: int, width: int, bits: Bits, like: ImageFile)
 
 @contextmanager
 def _place(target: Path) -> Iterator[Path]:
-    """The file to write: for standard output a temporary one, which is copied there once it is whole."""
+    """The file to write. For standard output it is a temporary file, which is copied there once it is whole."""
     if target != Path(STREAM):
         yield target
         return

@@ -127,7 +127,7 @@ def test_as_text(suite, photos, tmp_path, capsys):
     text = capsys.readouterr().out
     assert f"{photos / 'a.png'} -> {out / 'a.png'}  26x20  " in text
     assert f"skipped 1 whose output exists, such as {out / 'sub/c.png'}; --overwrite" in text
-    assert f"ignored 1 files that are no images by suffix, such as {photos / 'notes.txt'}" in text
+    assert f"ignored 1 files without the suffix of an image, such as {photos / 'notes.txt'}" in text
     assert text.count(str(photos / "bad.png")) == 1
     assert "expected a whole image" in text
     assert text.endswith("x2: 2 done, 1 skipped, 1 failed\n")

@@ -1,4 +1,4 @@
-"""Training a whole suite into a run folder: what it leaves, skips, refuses; and that a killed run ends with the same bits."""
+"""Training a whole suite into a run folder: what it leaves and skips; and that a killed run ends with the same bits."""
 
 import json
 import logging
@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from shared.data.pack import Pack, PackPair, write_pack
+from shared.data.pack import Pack
 from shared.errors import UsageError, WorkError
 from shared.metrics import psnr_rgb
 from shared.records.archive import Archive
 from shared.records.suite import read_suite
 from shared.records.weights import load_weights, save_weights
-from shared.resize import bicubic_upscale
 from shared.spec import make_spec_file, parse
+from tests.train_torch.training.runs import CONFIG, DRN, DUAL, RCAN, SCALE, spec_file
 from train_torch.config import TrainConfig
 from train_torch.network import build
 from train_torch.training.checkpoint import load_checkpoint
@@ -34,43 +34,6 @@ from train_torch.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.torch
 
-SCALE = 2
-DRN = {"family": "drn", "scale": 2, "features": 4, "blocks": 1, "stages": 1, "reduction": 4, "image_skip": "bicubic"}
-RCAN = {"family": "rcan", "scale": 2, "features": 4, "groups": 1, "blocks": 1, "reduction": 4, "image_skip": "bicubic"}
-DUAL = {"family": "dual_regression", "scale": 2, "features": 4, "blocks": 1, "reduction": 4}
-CONFIG = TrainConfig(
-    steps=6,
-    batch=2,
-    patch=12,
-    learning_rate=1e-3,
-    ms_ssim_levels=2,
-    validate_every=4,
-    checkpoint_every=2,
-    log_every=2,
-    threads=1,
-    tensorboard=False,
-)
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six pairs to train, three to validate, LR 20 x 16."""
-    rng = np.random.default_rng(0)
-    coarse = rng.random((9, 10, 8, 3))
-    pairs = []
-    for index, image in enumerate(coarse):
-        hr = np.clip(bicubic_upscale(image, 4) * 255, 0, 255).astype(np.uint8)
-        lr = np.clip(bicubic_upscale(image, 2) * 255, 0, 255).astype(np.uint8)
-        split = "train" if index < 6 else "validation"
-        pairs.append(PackPair(name=f"pair_{index}", lr=lr, hr=hr, split=split, facts={}))
-    path = tmp_path_factory.mktemp("data") / "pack.h5"
-    write_pack(path, pairs, scale=SCALE, provenance={})
-    return path
-
-
-def _spec_file(folder: Path, architecture: dict[str, Any]) -> Path:
-    return Archive(folder).add(make_spec_file(parse(architecture), {"run": "test"}))
-
 
 def _weights(run: Path, architecture: dict[str, Any]) -> dict[str, np.ndarray]:
     return load_weights(RunFolder(run).weights(parse(architecture).id)).weights
@@ -80,15 +43,6 @@ def _assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
     assert a.keys() == b.keys()
     for name, array in a.items():
         assert np.array_equal(array, b[name]), name
-
-
-@pytest.fixture(scope="module")
-def run(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of three members."""
-    folder = tmp_path_factory.mktemp("run")
-    specs = [_spec_file(folder / "specs", architecture) for architecture in (DRN, RCAN, DUAL)]
-    train_suite(specs, pack=pack, out=folder / "out", config=CONFIG)
-    return folder / "out"
 
 
 def test_suite_has_equal_shares_and_specs_keep_their_search(run: Path) -> None:
@@ -157,12 +111,6 @@ def test_a_finished_run_is_not_trained_again(run: Path, pack: Path) -> None:
     assert json.loads(json.dumps(value, allow_nan=False)) == value
 
 
-def test_another_configuration_is_refused_with_its_fields(run: Path, pack: Path) -> None:
-    other = CONFIG.model_copy(update={"steps": 8, "seed": 1, "log_every": 7})
-    with pytest.raises(UsageError, match=r"config\.steps: 6 there, 8 here; config\.seed: 0 there, 1 here\)"):
-        train_suite([run], pack=pack, out=run, config=other)
-
-
 def test_bookkeeping_may_change(run: Path, pack: Path) -> None:
     train_suite([run], pack=pack, out=run, config=CONFIG.model_copy(update={"log_every": 7, "tensorboard": True}))
 
@@ -200,43 +148,6 @@ def _validation_errors(weights: list[dict[str, np.ndarray]], pack: Path) -> np.n
     return np.stack(rows)
 
 
-def test_leaving_a_member_out_is_refused(run: Path, pack: Path) -> None:
-    spec = run / "archive" / f"{parse(DRN).id}.json"
-    with pytest.raises(UsageError, match=rf"holds {parse(RCAN).id}, {parse(DUAL).id} too"):
-        train_suite([spec], pack=pack, out=run, config=CONFIG)
-
-
-def test_the_folder_of_another_run_is_refused(tmp_path: Path, pack: Path) -> None:
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"holds run\.json of another run"):
-        train_suite([_spec_file(tmp_path / "specs", DRN)], pack=pack, out=tmp_path, config=CONFIG)
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["nowhere"], "no such file or folder; expected .* preset: drn-star"),
-        (["drn-star", "drn-star"], "named 2 times"),
-    ],
-)
-def test_wrong_sources_are_refused(names: list[str], message: str, tmp_path: Path, pack: Path) -> None:
-    with pytest.raises(UsageError, match=message):
-        train_suite(names, pack=pack, out=tmp_path / "out", config=CONFIG)
-
-
-def test_a_spec_of_another_scale_is_refused(tmp_path: Path, pack: Path) -> None:
-    spec = _spec_file(tmp_path, {**DRN, "scale": 4})
-    with pytest.raises(UsageError, match="got data of x2, expected x4"):
-        train_suite([spec], pack=pack, out=tmp_path / "out", config=CONFIG)
-
-
-def test_a_crop_larger_than_the_pictures_is_refused(tmp_path: Path, pack: Path) -> None:
-    with pytest.raises(UsageError, match="smaller patch"):
-        train_suite(
-            [_spec_file(tmp_path, DRN)], pack=pack, out=tmp_path / "out", config=TrainConfig(patch=120, steps=2)
-        )
-
-
 def test_training_can_start_from_given_weights(run: Path, pack: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(
         update={"init": "source", "steps": 1, "learning_rate": 1e-12, "minimum_learning_rate": 0.0}
@@ -246,7 +157,7 @@ def test_training_can_start_from_given_weights(run: Path, pack: Path, tmp_path: 
     ours, start = _weights(tmp_path / "out", DUAL), _weights(run, DUAL)
     assert max(np.abs(ours[name] - start[name]).max() for name in start) <= 1e-7
     with pytest.raises(UsageError, match="no weights"):
-        train_suite([_spec_file(tmp_path, DRN)], pack=pack, out=tmp_path / "other", config=config)
+        train_suite([spec_file(tmp_path, DRN)], pack=pack, out=tmp_path / "other", config=config)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -306,7 +217,7 @@ def test_a_killed_command_run_again_ends_with_the_same_bits(
     number: signal.Signals, jobs: int, status: int, pack: Path, tmp_path: Path
 ) -> None:
     """The kill comes at the first checkpoint, which is long before the end. With two jobs, children must notice it."""
-    specs = [_spec_file(tmp_path / "specs", architecture) for architecture in (DRN, DUAL)][:jobs]
+    specs = [spec_file(tmp_path / "specs", architecture) for architecture in (DRN, DUAL)][:jobs]
     config = CONFIG.model_copy(update={"steps": 200, "checkpoint_every": 10, "validate_every": 75})
     toml = _toml(tmp_path / "train.toml", config)
     train_suite(specs, pack=pack, out=tmp_path / "whole", config=config)
