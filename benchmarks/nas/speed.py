@@ -20,8 +20,10 @@ from threadpoolctl import threadpool_limits
 from benchmarks.nas.paddleslim_original import PYTHON, Original
 from search_paddle.gp_nas import GPNAS
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.gp import Observations, make_posterior
-from search_paddle.gp_nas.surrogate import Training, make_surrogate
+from search_paddle.gp_nas.process.covariance import Observations, assemble
+from search_paddle.gp_nas.process.posterior import make_posterior
+from search_paddle.gp_nas.surrogate.condition import make_surrogate
+from search_paddle.gp_nas.surrogate.evaluations import Evaluation
 from shared.space import SearchSpace
 
 TRAININGS = 500
@@ -79,7 +81,7 @@ def measure_process(python: Path) -> list[dict[str, Any]]:
     space = make_space(dimensions, choices)
     indices, codes, scores = random_trainings(space, choices, TRAININGS + 1 + CANDIDATES)
     encoding, new = make_encoding(space), slice(TRAININGS + 1, None)
-    known = list(map(Training, indices, scores.tolist()))[:TRAININGS]
+    known = list(map(Evaluation, indices, scores.tolist()))[:TRAININGS]
     learning = [seconds(lambda: make_surrogate(encoding, known)) for _ in range(2)]
     posterior = make_surrogate(encoding, known).components[0].posterior
     candidates = encoding.codes(indices[new])
@@ -87,7 +89,7 @@ def measure_process(python: Path) -> list[dict[str, Any]]:
     with Original(python) as original:
         for _ in range(ROUNDS):
             theirs = original((2, 2), data, [data], data, codes[new])
-            fit = seconds(lambda: make_posterior(posterior.kernel, posterior.theta, posterior.observations), 5)
+            fit = seconds(lambda: make_posterior(posterior.kernel, posterior.hyper, posterior.observations), 5)
             pairs["fit"].append((fit, theirs["fit_s"]))
             pairs["mean"].append((seconds(lambda: posterior.mean(candidates), 3), theirs["mean_s"]))
     return [
@@ -100,11 +102,10 @@ def measure_process(python: Path) -> list[dict[str, Any]]:
 
 def measure_append(posterior: Any, codes: np.ndarray, candidates: np.ndarray) -> list[dict[str, Any]]:
     """One training more: the factor alone, and the whole posterior, against both made anew."""
-    one = Observations(codes=codes, values=np.ones(1), repeats=np.ones(1), short=np.zeros(1))
+    one = Observations(codes=codes, values=np.ones(1), repeats=np.ones(1), gap=np.zeros(1))
     joined = posterior.observations.joined(one)
-    points = posterior.kernel.embed(posterior.theta, joined.codes)
-    covariance = posterior.kernel.cross(posterior.theta, points, points)
-    covariance += joined.noise(posterior.kernel, posterior.theta)
+    points = posterior.kernel.embed(posterior.hyper, joined.codes)
+    covariance = assemble(posterior.kernel, posterior.hyper, joined, points)
     cross, variance = np.ascontiguousarray(covariance[-1, :-1]), float(covariance[-1, -1])
     factors: Pairs = []
     wholes: Pairs = []
@@ -112,8 +113,8 @@ def measure_append(posterior: Any, codes: np.ndarray, candidates: np.ndarray) ->
         grown = seconds(lambda: posterior.factor.appended(cross, variance), 200)
         factors.append((grown, seconds(lambda: cholesky(covariance, lower=True), 20)))
         grown = seconds(lambda: posterior.appended(one), 100)
-        wholes.append((grown, seconds(lambda: make_posterior(posterior.kernel, posterior.theta, joined), 10)))
-    grown, anew = posterior.appended(one), make_posterior(posterior.kernel, posterior.theta, joined)
+        wholes.append((grown, seconds(lambda: make_posterior(posterior.kernel, posterior.hyper, joined), 10)))
+    grown, anew = posterior.appended(one), make_posterior(posterior.kernel, posterior.hyper, joined)
     difference = max(
         float(np.max(np.abs(left - right)))
         for left, right in zip(grown.predict(candidates), anew.predict(candidates), strict=True)
@@ -127,7 +128,7 @@ def measure_append(posterior: Any, codes: np.ndarray, candidates: np.ndarray) ->
 
 
 def measure_proposals(name: str) -> dict[str, Any]:
-    """Ask and tell in turn after 500 trainings, hyperparameters learnt anew as often as each package does by default.
+    """Ask and tell in turn after 500 trainings, hyperparameters learnt again as often as each package does by default.
 
     The very first proposal, which begins with what was told, stands apart.
     """

@@ -1,7 +1,7 @@
-"""Which points to compare: all of a small space, else local searches over neighbours and random points.
+"""Which points are compared: all of a small space; in a large one random points, and local searches over neighbours.
 
 Points are numbers (`shared.space`). A point is only ever proposed after `feasible` has allowed it; `feasible` may be slow, so it
-is asked only about points that are about to be proposed or walked on.
+is asked only about points that are next to be proposed or stepped on.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -22,12 +22,12 @@ STARTS = 3  # of local searches, from the best trained points and from the best 
 SCANNED = 200_000  # points: when the search finds nothing, a space up to this size is gone through point by point
 DRAWS = 20_000  # in a larger space so many points are drawn instead
 
-Acquisition = Callable[[Codes], Floats]
+Values = Callable[[Codes], Floats]  # of points by their codes; the larger the better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Feasibility:
-    """The caller's constraint, asked once a point."""
+    """The caller's constraint. It is asked once for each point."""
 
     space: SearchSpace
     feasible: Callable[[Point], bool] | None
@@ -59,7 +59,12 @@ class Choice:
     rng: np.random.Generator
 
     def best(self, indices: Sequence[int], values: Floats) -> int | None:
-        """The unseen feasible point of largest value; None: there is none. Neither rounding nor the order given decides a tie."""
+        """The unseen feasible point of largest value; None: there is none. Rounding and the order of `indices` decide no tie.
+
+        Args:
+            indices: numbers of m points.
+            values: theirs, (m,).
+        """
         return next((index for index in self._descending(indices, values) if self.feasible(index)), None)
 
     def _descending(self, indices: Sequence[int], values: Floats) -> Iterator[int]:
@@ -69,12 +74,12 @@ class Choice:
         order = canonical[np.lexsort((ties, -np.round(values[canonical], DECIMALS)))]
         return (indices[at] for at in order if indices[at] not in self.seen)
 
-    def maximise(self, acquisition: Acquisition, screen: Acquisition, trained: Iterable[int]) -> int | None:
+    def maximise(self, acquisition: Values, screen: Values, trained: Iterable[int]) -> int | None:
         """The unseen feasible point of largest acquisition; None: none was found.
 
         Args:
-            acquisition: values of points by their codes; the larger the better.
-            screen: about the same, but cheap: it says which of many points are worth the acquisition.
+            acquisition: what decides.
+            screen: about the same, but cheap: it chooses the points that the acquisition is computed for.
             trained: points to start from in a large space, best first.
         """
         space = self.encoding.space
@@ -89,19 +94,19 @@ class Choice:
         found = self._screened(acquisition, list(heights), np.array(list(heights.values())))
         return self.any() if found is None else found
 
-    def _screened(self, acquisition: Acquisition, indices: Sequence[int], values: Floats) -> int | None:
-        """The best by the acquisition among the SCREENED best by these values; where none of those is feasible, the next best."""
+    def _screened(self, acquisition: Values, indices: Sequence[int], values: Floats) -> int | None:
+        """The best by the acquisition among the SCREENED best by these values; if none of those is feasible, the next best."""
         order = self._descending(indices, values)
         promising = list(islice(order, SCREENED))
         found = self.best(promising, acquisition(self.encoding.codes(promising)))
         return next(filter(self.feasible, order), None) if found is None else found
 
-    def _climb(self, acquisition: Acquisition, starts: Iterable[int], heights: dict[int, float]) -> None:
-        """From each start, go to the best unseen feasible neighbour as long as that is better; note all heights met.
+    def _climb(self, acquisition: Values, starts: Iterable[int], heights: dict[int, float]) -> None:
+        """From each start, go to the best unseen feasible neighbour as long as that is better; keep the values of all points met.
 
-        Where no single change is better, pairs of changes are tried: at a limit of cost one choice has to shrink for another to
-        grow. A climb ends where an earlier one has been: from there it would go the same way. A trained start has no height: any
-        neighbour is better.
+        Where no single change is better, pairs of changes are tried: at a limit of cost one choice must shrink before another can
+        grow. A climb ends at a point where an earlier one has been: from there it would go the same way. A trained start has no
+        value: any neighbour is better.
         """
         left: set[int] = set()
         for start in starts:
@@ -117,7 +122,7 @@ class Choice:
                 current = following
 
     def _higher(
-        self, acquisition: Acquisition, indices: Sequence[int], codes: Codes, floor: float, heights: dict[int, float]
+        self, acquisition: Values, indices: Sequence[int], codes: Codes, floor: float, heights: dict[int, float]
     ) -> int | None:
         values = acquisition(codes)
         heights.update(zip(indices, values.tolist(), strict=True))
@@ -125,7 +130,7 @@ class Choice:
         return self.best([indices[at] for at in better], values[better])
 
     def _pairs(self, current: int, indices: Sequence[int], codes: Codes) -> list[int]:
-        """PAIRS random points that differ from one in two choices, by its neighbours: numbers add up like digits do."""
+        """PAIRS random points that differ from one in two choices. Numbers of points add up like their digits do."""
         if len(indices) < 2:
             return []
         changed = np.argmax(codes != self.encoding.codes([current]), axis=1)

@@ -1,4 +1,4 @@
-"""PaddleSlim's GPNAS as published, for those who move over: `paddleslim/nas/gp_nas.py` of release 2.6.0, defects included.
+"""PaddleSlim's GPNAS as published (`paddleslim/nas/gp_nas.py` of release 2.6.0, defects included), for users who come from there.
 
     m(x) = phi(x)' w,  phi(x) = [x, 1],  e = 1e-7 (ridge everywhere),  S0 = 0.01 I (never updated),  K_e = K + e I
 
@@ -10,8 +10,8 @@
     get_predict_jiont    phi* w + K* K_e^-1 (y - Phi w)
 
 Nothing is learnt but w, scores are interpolated as if without noise, there is no variance, and every batch is weighed as if
-nothing had been learnt before. The right posterior is hierarchical.py; the sampler (sampler.py) uses neither. This mode is here
-to reproduce old results and as a baseline.
+nothing had been learnt before. The right posterior is process/trend.py; the sampler (sampler.py) uses neither. This mode
+reproduces old results and is a baseline.
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ CHUNK = 4096  # rows predicted at a time
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PaddleSlimGPNAS:
-    """PaddleSlim's estimator; a value, so each update returns a new one.
+    """PaddleSlim's estimator. It is a value: each update returns a new one.
 
     Tokens are float (n, d), scores float (n,), in any unit.
 
@@ -65,7 +65,7 @@ class PaddleSlimGPNAS:
         return replace(self, weights=_solve(phi.T @ phi + RIDGE * np.eye(phi.shape[1]), phi.T @ values))
 
     def posterior_mean(self, tokens: ArrayLike, scores: ArrayLike) -> Self:
-        """`get_initial_cov` and `get_posterior_mean`: weights after a batch of dear data.
+        """`get_initial_cov` and `get_posterior_mean`: weights after a batch of expensive data.
 
         Raises:
             UsageError: no `initial_mean` yet, or tokens and scores do not match each other or it.
@@ -73,7 +73,7 @@ class PaddleSlimGPNAS:
         phi, values = _data(tokens, scores)
         weights = self._weights(phi)
         covariance = kernel(self.c_flag, phi, phi) + RIDGE * np.eye(len(phi))
-        update = _first_update if self.m_flag == 1 else _second_update
+        update = first_update if self.m_flag == 1 else second_update
         return replace(self, weights=update(phi, covariance, values, weights))
 
     def predict(self, tokens: ArrayLike) -> Floats:
@@ -82,7 +82,7 @@ class PaddleSlimGPNAS:
         Raises:
             UsageError: no `initial_mean` yet, or tokens of another width.
         """
-        phi = _features(tokens)
+        phi = features(tokens)
         return phi @ self._weights(phi)
 
     def predict_joint(self, tokens: ArrayLike, trained: ArrayLike, scores: ArrayLike) -> Floats:
@@ -96,7 +96,7 @@ class PaddleSlimGPNAS:
         Raises:
             UsageError: no `initial_mean` yet, or arrays that do not match.
         """
-        (phi, values), new = _data(trained, scores), _features(tokens)
+        (phi, values), new = _data(trained, scores), features(tokens)
         weights = self._weights(phi)
         self._weights(new)
         covariance = kernel(self.c_flag, phi, phi) + RIDGE * np.eye(len(phi))
@@ -120,13 +120,22 @@ def kernel(c_flag: int, left: Floats, right: Floats) -> Floats:
     return np.asarray(np.exp(-cdist(left, right) / 12))
 
 
-def _first_update(phi: Floats, covariance: Floats, values: Floats, weights: Floats) -> Floats:
+def first_update(phi: Floats, covariance: Floats, values: Floats, weights: Floats) -> Floats:
+    """Weights after m_flag 1, (d + 1,); its defect included.
+
+    Args:
+        phi: features of n trainings, (n, d + 1).
+        covariance: K_e, (n, n).
+        values: y, (n,).
+        weights: w before, (d + 1,).
+    """
     ones = np.eye(len(phi))
     inner = np.linalg.inv(covariance) + PRIOR_VARIANCE * phi @ phi.T + RIDGE * ones
     return weights + PRIOR_VARIANCE * phi.T @ _solve(inner, values - phi @ weights)
 
 
-def _second_update(phi: Floats, covariance: Floats, values: Floats, weights: Floats) -> Floats:
+def second_update(phi: Floats, covariance: Floats, values: Floats, weights: Floats) -> Floats:
+    """Weights after m_flag 2, (d + 1,); arguments as of `first_update`."""
     precision = 1 / (PRIOR_VARIANCE + RIDGE)
     whitened = _solve(covariance, np.column_stack([phi, values]))
     system = phi.T @ whitened[:, :-1] + (precision + RIDGE) * np.eye(len(weights))
@@ -137,7 +146,7 @@ def _solve(matrix: Floats, right: Floats) -> Floats:
     return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
 
 
-def _features(tokens: ArrayLike) -> Floats:
+def features(tokens: ArrayLike) -> Floats:
     """[x, 1] of each row."""
     rows = np.asarray(tokens, dtype=np.float64)
     if rows.ndim != 2:
@@ -146,7 +155,7 @@ def _features(tokens: ArrayLike) -> Floats:
 
 
 def _data(tokens: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
-    phi, values = _features(tokens), np.asarray(scores, dtype=np.float64)
+    phi, values = features(tokens), np.asarray(scores, dtype=np.float64)
     if values.shape != (len(phi),):
         raise UsageError(f"scores: got shape {values.shape}, expected ({len(phi)},), one an architecture")
     return phi, values

@@ -1,6 +1,7 @@
 """Contract of a sampler: every row of SAMPLERS keeps it on every space."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_paddle.gp_nas import GPNAS
+from search_paddle.gp_nas.acquisition import ACQUISITIONS
 from shared.space import SearchSpace
 
-SAMPLERS = {"gp-nas": GPNAS}
+SAMPLERS = {name: partial(GPNAS, acquisition=name) for name in ACQUISITIONS}
 SPACES = {
     "flat": SearchSpace.from_choices({"features": [16, 32, 64], "blocks": [2, 4, 8], "op": ["a", None, [1]]}, ["op"]),
     "single": SearchSpace.from_choices({"features": [16]}),

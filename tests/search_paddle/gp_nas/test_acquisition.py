@@ -1,11 +1,21 @@
-"""Log expected improvement against arbitrary precision, quadrature and draws."""
+"""Acquisition functions: log expected improvement against arbitrary precision, quadrature and draws; the average of processes."""
 
 import numpy as np
 import pytest
 from numpy.polynomial.laguerre import laggauss
 from scipy.special import log_ndtr, ndtr
+from scipy.stats import norm
 
-from search_paddle.gp_nas.acquisition import log_expected_improvement
+from search_paddle.gp_nas.acquisition import (
+    ACQUISITIONS,
+    LogExpectedImprovement,
+    LogProbabilityOfImprovement,
+    log_expected_improvement,
+)
+from search_paddle.gp_nas.encoding import make_encoding
+from search_paddle.gp_nas.surrogate.condition import make_surrogate
+from search_paddle.gp_nas.surrogate.evaluations import Evaluation
+from shared.space import SearchSpace
 
 U = np.concatenate(
     [np.linspace(-1e3, 10.0, 400), -np.logspace(-3, 7, 200), np.linspace(-52.0, -48.0, 40), [-1.0, -0.0, 30.0]]
@@ -56,3 +66,37 @@ def test_it_rises_with_the_mean_and_with_the_std():
     values = log_expected_improvement(np.full(3000, -1.0), stds, 0.0)
     assert np.isfinite(values).all()
     assert np.all(np.diff(values) > 0)
+
+
+def test_the_probability_of_improvement_is_that_of_the_normal_distribution():
+    mean, std = np.linspace(-40.0, 3.0, 50), np.linspace(0.1, 4.0, 50)
+    ours = LogProbabilityOfImprovement.log_utility(mean, std, 0.7)
+    np.testing.assert_allclose(ours, norm.logsf(0.7, loc=mean, scale=std), rtol=1e-12)
+    assert not np.allclose(ours, norm.logsf(0.7, loc=mean, scale=1.1 * std), rtol=1e-3)
+
+
+def utility(kind, draws, best, rise):
+    """By draws of the warped score, in the unit of the score."""
+    return np.maximum(draws - best, 0.0).mean() * rise if kind is LogExpectedImprovement else np.mean(draws > best)
+
+
+@pytest.mark.parametrize("kind", ACQUISITIONS.values(), ids=ACQUISITIONS)
+def test_an_acquisition_is_averaged_over_the_processes_and_times_the_chance_of_success(kind):
+    """Against draws from each process; near the best score, where draws see an improvement."""
+    space = SearchSpace.from_choices({"a": list(range(8)), "b": list(range(4))})
+    encoding, rng = make_encoding(space), np.random.default_rng(0)
+    told = [
+        Evaluation(int(point), 30.0 + 0.1 * (point // 4) + rng.standard_normal()) for point in rng.permutation(32)[:14]
+    ]
+    told[3] = told[3]._replace(score=float("nan"))
+    model, codes = make_surrogate(encoding, told), encoding.codes([told[0].point, told[5].point])
+    expected = np.zeros(2)
+    for component in model.components:
+        posterior = component.posterior
+        mean, variance = posterior.predict(codes)
+        draws = rng.normal(mean, np.sqrt(variance + posterior.noise), (200_000, 2)).T
+        best = posterior.observations.values.max()
+        expected += component.weight * np.array([utility(kind, each, best, component.warping.rise) for each in draws])
+    expected *= model.success.probability(codes)
+    np.testing.assert_allclose(np.exp(kind(model.components, model.success)(codes)), expected, rtol=0.02)
+    assert not np.allclose(expected / model.success.probability(codes), expected, rtol=0.02)

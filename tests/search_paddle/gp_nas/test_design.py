@@ -7,8 +7,8 @@ import pytest
 
 from search_paddle.gp_nas.design import gains
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.kernels import make_kernel
-from search_paddle.gp_nas.priors import make_priors
+from search_paddle.gp_nas.process.kernels import make_kernel
+from search_paddle.gp_nas.process.priors import make_priors
 from shared.space import SearchSpace
 
 NOISE = 0.02
@@ -18,7 +18,7 @@ def prior_covariance(space):
     encoding = make_encoding(space)
     kernel = make_kernel(encoding)
     codes = encoding.codes(range(space.size))
-    return kernel.covariance(make_priors(kernel).location, codes)
+    return kernel.covariance(make_priors(kernel).mode, codes)
 
 
 def information(noisy, chosen):

@@ -65,7 +65,7 @@ def test_a_repaired_defect_or_another_constant_is_noticed(flags, stages, monkeyp
         differs()
     if flags[1] == 1:
         with monkeypatch.context() as patch:
-            patch.setattr(paddleslim, "_first_update", right_update)
+            patch.setattr(paddleslim, "first_update", right_update)
             differs()
 
 
@@ -78,11 +78,11 @@ def right_update(phi, covariance, values, weights):
 def test_the_right_update_equals_the_second_form():
     """The two flags are two forms of one posterior, but for the defect: so the second is right, and the control is."""
     rng = np.random.default_rng(0)
-    phi, values, weights = paddleslim._features(rng.integers(0, 5, (7, 3))), rng.normal(size=7), rng.normal(size=4)
+    phi, values, weights = paddleslim.features(rng.integers(0, 5, (7, 3))), rng.normal(size=7), rng.normal(size=4)
     covariance = paddleslim.kernel(2, phi, phi) + paddleslim.RIDGE * np.eye(7)
-    second = paddleslim._second_update(phi, covariance, values, weights)
+    second = paddleslim.second_update(phi, covariance, values, weights)
     np.testing.assert_allclose(right_update(phi, covariance, values, weights), second, atol=1e-4)
-    assert np.abs(paddleslim._first_update(phi, covariance, values, weights) - second).max() > 1e-2
+    assert np.abs(paddleslim.first_update(phi, covariance, values, weights) - second).max() > 1e-2
 
 
 @pytest.mark.parametrize("c_flag", [1, 2])

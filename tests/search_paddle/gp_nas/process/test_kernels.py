@@ -1,20 +1,18 @@
 """The covariance of architectures, entry by entry against its formula."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.kernels import (
-    BEND,
+from search_paddle.gp_nas.process.kernels import (
     CONSTANT_VARIANCE,
-    MATERN,
-    SMOOTHNESS,
-    TREND,
     make_kernel,
-    squared_distances,
 )
+from search_paddle.gp_nas.process.matern import MATERN, SMOOTHNESS, squared_distances
+from search_paddle.gp_nas.process.priors import make_priors
 from shared.space import SearchSpace
 
 SPACE = SearchSpace.from_families(
@@ -25,14 +23,28 @@ SHARED = {16: 0.0, 32: 0.5, 64: 1.0}
 OWN = {"drn": {16: 0.0, 64: 1.0}, "rcan": {32: 0.0, 64: 1.0}}
 
 
+def mode(kernel):
+    return make_priors(kernel).mode
+
+
+def hyperparameters(kernel, values=0.0):
+    """All of one value, or drawn: values(size)."""
+    size = len(mode(kernel).pack())
+    return mode(kernel).unpack(np.full(size, values) if isinstance(values, float) else values(size))
+
+
 def correlation(r2, smoothness):
     a = np.sqrt(2.0 * smoothness * r2)
     return {0.5: 1.0, 1.5: 1.0 + a, 2.5: 1.0 + a + a**2 / 3.0}[smoothness] * np.exp(-a)
 
 
-def formula(theta, smoothness, p, q):
-    """k(p, q) written out for SPACE; hyperparameters in the order of the terms."""
-    _, trend, power, shared, shared_l, drn, drn_features, drn_op, rcan, rcan_features, rcan_groups = np.exp(theta)
+def formula(hyper, smoothness, p, q):
+    """k(p, q) written out for SPACE; the hyperparameters by name."""
+    trend, power = np.exp([hyper.log_trend, hyper.log_warping])
+    shared, drn, rcan = (np.exp(scales.log_outputscale) for scales in hyper.materns)
+    (shared_l,), (drn_features, drn_op), (rcan_features, rcan_groups) = (
+        np.exp(scales.log_lengthscales) for scales in hyper.materns
+    )
 
     def matern(r2):
         return correlation(r2, smoothness)
@@ -56,12 +68,12 @@ def formula(theta, smoothness, p, q):
 def test_every_entry_is_the_formula(smoothness):
     encoding = make_encoding(SPACE)
     kernel, points = make_kernel(encoding, smoothness), list(SPACE.points())
-    theta = np.random.default_rng(0).uniform(-1, 1, kernel.size)
+    hyper = hyperparameters(kernel, lambda size: np.random.default_rng(0).uniform(-1, 1, size))
     codes = encoding.codes(range(SPACE.size))
-    expected = np.array([[formula(theta, smoothness, p, q) for q in points] for p in points])
-    np.testing.assert_allclose(kernel.covariance(theta, codes), expected, rtol=1e-12)
-    np.testing.assert_allclose(kernel.diagonal(theta, kernel.embed(theta, codes)), np.diag(expected), rtol=1e-13)
-    wrong = kernel.cross(theta, kernel.embed(theta, codes), kernel.embed(theta, codes[::-1]))
+    expected = np.array([[formula(hyper, smoothness, p, q) for q in points] for p in points])
+    np.testing.assert_allclose(kernel.covariance(hyper, codes), expected, rtol=1e-12)
+    np.testing.assert_allclose(kernel.diagonal(hyper, kernel.embed(hyper, codes)), np.diag(expected), rtol=1e-13)
+    wrong = kernel.cross(hyper, kernel.embed(hyper, codes), kernel.embed(hyper, codes[::-1]))
     assert not np.allclose(wrong, expected, rtol=1e-3)
 
 
@@ -69,21 +81,21 @@ def test_the_covariance_is_positive_semidefinite():
     encoding = make_encoding(SPACE)
     kernel, codes = make_kernel(encoding), encoding.codes(range(SPACE.size))
     for seed in range(5):
-        theta = np.random.default_rng(seed).uniform(-3, 3, kernel.size)
-        covariance = kernel.covariance(theta, codes)
+        hyper = hyperparameters(kernel, lambda size: np.random.default_rng(seed).uniform(-3, 3, size))  # noqa: B023
+        covariance = kernel.covariance(hyper, codes)
         assert np.linalg.eigvalsh(covariance).min() > -1e-10 * covariance.max()
 
 
 def test_families_share_through_common_dimensions_only():
     encoding = make_encoding(SPACE)
     kernel = make_kernel(encoding)
-    theta = np.zeros(kernel.size)
+    hyper = hyperparameters(kernel)
     drn = SPACE.index({"family": "drn", "features": 64, "op": "x"})
     groups = [SPACE.index({"family": "rcan", "features": 64, "groups": count}) for count in (1, 2, 3)]
-    one, other, first = (kernel.embed(theta, encoding.codes(each)) for each in ([drn], groups, groups[:1]))
-    across = kernel.cross(theta, one, other)[0]
+    one, other, first = (kernel.embed(hyper, encoding.codes(each)) for each in ([drn], groups, groups[:1]))
+    across = kernel.cross(hyper, one, other)[0]
     assert across.tolist() == [across[0]] * 3, "a dimension that one of them lacks does not count"
-    within = kernel.cross(theta, first, other)[0]
+    within = kernel.cross(hyper, first, other)[0]
     assert within[0] > within[1] > within[2]
     assert within[0] > across[0]
 
@@ -92,15 +104,16 @@ def test_ordinals_have_an_order_and_categories_none():
     for categorical, ordered in (((), True), (("a",), False)):
         encoding = make_encoding(SearchSpace.from_choices({"a": [1, 2, 3, 4]}, categorical))
         kernel, codes = make_kernel(encoding), encoding.codes(range(4))
-        phi = kernel.phi(np.zeros(kernel.size), codes)
-        row = np.round(kernel.covariance(np.zeros(kernel.size), codes) - phi @ phi.T, 12)[0, 1:]
+        hyper = hyperparameters(kernel)
+        phi = kernel.phi(hyper, codes)
+        row = np.round(kernel.covariance(hyper, codes) - phi @ phi.T, 12)[0, 1:]
         assert (len(set(row)) == 3) == ordered
 
 
 def test_a_single_choice_takes_no_part():
     plain = make_kernel(make_encoding(SearchSpace.from_choices({"a": [1, 2]})))
     padded = make_kernel(make_encoding(SearchSpace.from_choices({"a": [1, 2], "b": [7], "c": ["x"]}, ["c"])))
-    assert plain.size == padded.size
+    assert len(mode(plain).pack()) == len(mode(padded).pack())
     assert padded.features == ("1", "a")
 
 
@@ -124,11 +137,11 @@ def test_equal_points_are_at_no_distance_and_none_at_less():
     np.testing.assert_allclose(squares, direct, rtol=0, atol=1e-14 * 4 * np.max(np.sum(x**2, axis=1)))
 
 
-def test_one_bend_makes_saturating_effects_straight():
+def test_one_warping_makes_saturating_effects_straight():
     encoding = make_encoding(SearchSpace.from_choices({"a": list(range(1, 6))}))
-    kernel, theta = make_kernel(encoding), np.zeros(4 + 1)
-    theta[BEND] = np.log(0.5)
-    slopes = kernel.phi(theta, encoding.codes(range(5)))[:, 1]
+    kernel = make_kernel(encoding)
+    hyper = replace(hyperparameters(kernel), log_warping=np.log(0.5))
+    slopes = kernel.phi(hyper, encoding.codes(range(5)))[:, 1]
     np.testing.assert_allclose(slopes, np.sqrt(np.arange(5) / 4) - 0.5)
 
 
@@ -136,7 +149,6 @@ def test_the_trend_is_linear_in_positions():
     encoding = make_encoding(SearchSpace.from_choices({"a": [1, 2, 3], "b": [5, 6]}))
     kernel = make_kernel(encoding)
     rows = [[1.0, a - 0.5, b - 0.5] for a, b in itertools.product([0, 0.5, 1], [0, 1])]
-    theta = np.zeros(kernel.size)
-    theta[TREND] = np.log(0.3)
-    np.testing.assert_allclose(kernel.phi(theta, encoding.codes(range(6))), rows, atol=1e-15)
-    np.testing.assert_allclose(kernel.trend_variances(theta), [CONSTANT_VARIANCE, 0.3, 0.3])
+    hyper = replace(hyperparameters(kernel), log_trend=np.log(0.3))
+    np.testing.assert_allclose(kernel.phi(hyper, encoding.codes(range(6))), rows, atol=1e-15)
+    np.testing.assert_allclose(kernel.linear.variances(hyper), [CONSTANT_VARIANCE, 0.3, 0.3])

@@ -5,9 +5,11 @@ import pytest
 
 from search_paddle.gp_nas import GPNAS
 from search_paddle.gp_nas.encoding import make_encoding
-from search_paddle.gp_nas.gp import Observations, make_posterior
-from search_paddle.gp_nas.hierarchical import posterior_of_weights, predict_given_weights, trend_of
-from search_paddle.gp_nas.kernels import make_kernel
+from search_paddle.gp_nas.process.covariance import Observations, noise
+from search_paddle.gp_nas.process.kernels import make_kernel
+from search_paddle.gp_nas.process.posterior import make_posterior
+from search_paddle.gp_nas.process.priors import make_priors
+from search_paddle.gp_nas.process.trend import posterior_of_weights, predict_given_weights, trend_of
 from shared.space import SearchSpace
 
 SPACE = SearchSpace.from_families({"drn": {"a": [1, 2, 4], "b": [1, 2, 3]}, "rcan": {"a": [1, 4, 8], "c": [0, 1]}})
@@ -16,11 +18,12 @@ SPACE = SearchSpace.from_families({"drn": {"a": [1, 2, 4], "b": [1, 2, 3]}, "rca
 def problem(count, seed=0):
     encoding = make_encoding(SPACE)
     kernel, rng = make_kernel(encoding), np.random.default_rng(seed)
-    theta = rng.uniform(-1, 0.5, kernel.size)
+    mode = make_priors(kernel).mode
+    hyper = mode.unpack(rng.uniform(-1, 0.5, len(mode.pack())))
     codes = encoding.codes(rng.permutation(SPACE.size)[:count].tolist())
     ones = np.ones(count)
-    observed = Observations(codes=codes, values=rng.standard_normal(count), repeats=ones, short=0 * ones)
-    return kernel, theta, observed, encoding.codes(range(SPACE.size))
+    observed = Observations(codes=codes, values=rng.standard_normal(count), repeats=ones, gap=0 * ones)
+    return kernel, hyper, observed, encoding.codes(range(SPACE.size))
 
 
 def first_form(phi, covariance, values, mean, prior):
@@ -38,13 +41,13 @@ def paddleslim(phi, covariance, values, mean, prior):
 
 @pytest.mark.parametrize("count", [1, 4, 15])
 def test_both_forms_agree(count):
-    kernel, theta, observed, _ = problem(count)
+    kernel, hyper, observed, _ = problem(count)
     rng = np.random.default_rng(count)
     size = len(kernel.features)
     root = rng.standard_normal((size, size))
-    phi, mean, prior = kernel.phi(theta, observed.codes), rng.standard_normal(size), root @ root.T + np.eye(size)
-    known = kernel.embed(theta, observed.codes)
-    covariance = kernel.deviation(theta, known, known) + observed.noise(kernel, theta)
+    phi, mean, prior = kernel.phi(hyper, observed.codes), rng.standard_normal(size), root @ root.T + np.eye(size)
+    known = kernel.embed(hyper, observed.codes)
+    covariance = kernel.without_trend(hyper, known, known) + noise(hyper, observed)
     arguments = (phi, covariance, observed.values, mean, prior)
 
     def compare(form, tolerance):
@@ -58,14 +61,14 @@ def test_both_forms_agree(count):
 
 @pytest.mark.parametrize("count", [0, 1, 5, 14])
 def test_integrating_w_out_equals_predicting_with_its_posterior(count):
-    kernel, theta, observed, everything = problem(count, seed=count)
-    posterior = make_posterior(kernel, theta, observed)
+    kernel, hyper, observed, everything = problem(count, seed=count)
+    posterior = make_posterior(kernel, hyper, observed)
     trend = trend_of(posterior)
-    old, new = kernel.phi(theta, observed.codes), kernel.phi(theta, everything)
-    known, held = kernel.embed(theta, observed.codes), kernel.embed(theta, everything)
-    covariance = kernel.deviation(theta, known, known) + observed.noise(kernel, theta)
-    cross = kernel.deviation(theta, held, known)
-    diagonal = np.diag(kernel.deviation(theta, held, held))
+    old, new = kernel.phi(hyper, observed.codes), kernel.phi(hyper, everything)
+    known, held = kernel.embed(hyper, observed.codes), kernel.embed(hyper, everything)
+    covariance = kernel.without_trend(hyper, known, known) + noise(hyper, observed)
+    cross = kernel.without_trend(hyper, held, known)
+    diagonal = np.diag(kernel.without_trend(hyper, held, held))
 
     def two_steps(spread):
         return predict_given_weights((old, new), (covariance, cross, diagonal), observed.values, (trend.mean, spread))

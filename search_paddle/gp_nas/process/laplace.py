@@ -1,17 +1,17 @@
-"""Hyperparameters as what they are: unknown. Predictions are averaged over their posterior and over the forms of the model.
+"""Hyperparameters are unknown, so predictions are averaged over their posterior and over several models.
 
-The most probable hyperparameters alone are overconfident and, with few scores, often wrong: on tables of trained networks
-their 95 % intervals held .71 to .91 of the truth at 25 scores where the average holds .93 to .97, and ranked worse.
+The most probable hyperparameters alone are overconfident and, with few scores, often wrong. On tables of trained networks their
+95 % intervals held .71 to .91 of the truth at 25 scores, where the average holds .93 to .97; they also ranked worse.
 
-    model     a warp of the scores and a smoothness of the kernel
-    theta^    its most probable hyperparameters, H: minus the second derivatives of the log density p(z, theta) there
-    evidence  log p(z) ~ log p(z, theta^) + h/2 log(2 pi) - 1/2 log det H  (Laplace), plus the warp's log |dz/dy|
+    model     an output warping of the scores and a smoothness of the kernel
+    theta^    its most probable hyperparameters, a vector (h,); H: minus the second derivatives of log p(z, theta) there
+    evidence  log p(z) ~ log p(z, theta^) + h/2 log(2 pi) - 1/2 log det H  (Laplace), plus the output warping's log |dz/dy|
               (the prior's -h/2 log(2 pi) is left out of log p(z, theta) here, so the two cancel)
-    draws     theta ~ N(theta^, H^-1), in pairs theta^ +- L'^-1 e, H = L L'; as many of a model as its evidence's share
+    draws     theta ~ N(theta^, H^-1), in pairs theta^ +- L'^-1 e, H = L L'; each model gets draws in proportion to its evidence
     weights   p(z, theta) / N(theta; theta^, H^-1), none above the mean times the root of their number (Ionides, Truncated
-              importance sampling, JCGS 2008), in each model together the evidence's share
+              importance sampling, JCGS 2008); the weights of a model add up to its part of the evidence
 
-All is a function of the scores: the normal numbers e are the same every time.
+All of this is a function of the scores: the normal numbers e are the same every time.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,11 @@ from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from search_paddle.gp_nas.encoding import Floats
-from search_paddle.gp_nas.gp import Observations
-from search_paddle.gp_nas.kernels import Kernel
-from search_paddle.gp_nas.likelihood import DECIMALS, Density, fit
-from search_paddle.gp_nas.priors import Priors, make_priors
+from search_paddle.gp_nas.process.covariance import Observations
+from search_paddle.gp_nas.process.hyperparameters import Hyperparameters
+from search_paddle.gp_nas.process.kernels import Kernel
+from search_paddle.gp_nas.process.likelihood import DECIMALS, Density, fit
+from search_paddle.gp_nas.process.priors import Priors, make_priors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,7 +36,7 @@ class Mode:
     Attributes:
         kernel, priors: of the model.
         density: log p(z, theta).
-        theta: theta^.
+        theta: theta^, (h,).
         height: log p(z, theta^).
     """
 
@@ -65,9 +66,9 @@ def find_mode(kernel: Kernel, observations: Observations, near: Mode | None = No
     """Fit a model.
 
     Args:
-        kernel: its form.
+        kernel: of the model.
         observations: at least one.
-        near: a model alike, whose mode is a good place to begin; None: the priors' starts.
+        near: the mode of a similar model, where the fit starts; None: it starts where the priors say.
     """
     priors = make_priors(kernel)
     density = Density(kernel, priors, observations)
@@ -82,17 +83,17 @@ def approximate(mode: Mode) -> Laplace:
 
 
 def _root(precision: Floats, priors: Priors) -> Floats:
-    """Cholesky factor of H, made at least as narrow as the widest prior: a fit may end on the bounds or on a plateau."""
+    """Cholesky factor of H, with no direction wider than the widest prior: a fit may end on the bounds or on a plateau."""
     values, vectors = np.linalg.eigh(precision)
     narrowest = 1.0 / float(np.max(priors.spread)) ** 2
     return np.linalg.cholesky((vectors * np.maximum(values, narrowest)) @ vectors.T)
 
 
-def draw(model: Laplace, count: int) -> tuple[Floats, Floats]:
-    """Hyperparameters of a model and their weights, (count, h) and (count,), the weights of sum 1."""
-    mode = model.mode
+def draw(model: Laplace, count: int) -> tuple[list[Hyperparameters], Floats]:
+    """Hyperparameters of a model, `count` of them, and their weights, (count,), of sum 1. One draw is the mode."""
+    mode, form = model.mode, model.mode.priors.mode
     if count == 1:
-        return mode.theta[None], np.ones(1)
+        return [form.unpack(mode.theta)], np.ones(1)
     size = len(mode.theta)
     half = np.random.default_rng(0).standard_normal(((count + 1) // 2, size))
     normal = np.stack([half, -half], axis=1).reshape(-1, size)[:count]
@@ -100,10 +101,10 @@ def draw(model: Laplace, count: int) -> tuple[Floats, Floats]:
     thetas = np.clip(np.round(mode.theta + away, DECIMALS), mode.priors.low, mode.priors.high)
     logs = np.array([mode.density(theta)[0] for theta in thetas]) + 0.5 * np.sum(normal**2, axis=1)
     logs = np.minimum(logs, logsumexp(logs) - np.log(count) + 0.5 * np.log(count))
-    return thetas, np.exp(logs - logsumexp(logs))
+    return [form.unpack(theta) for theta in thetas], np.exp(logs - logsumexp(logs))
 
 
-def shares(evidences: Sequence[float], count: int) -> list[int]:
+def apportion(evidences: Sequence[float], count: int) -> list[int]:
     """How many of `count` draws each model gets: in proportion to its evidence, by largest remainders; the first wins a tie."""
     logs = np.round(np.array(evidences), 6)
     exact = count * np.exp(logs - logsumexp(logs))

@@ -1,4 +1,4 @@
-"""Scores on the scale that the Gaussian process likes: strictly increasing maps to values of mean 0 and variance 1.
+"""Output warping: strictly increasing maps of scores to values of mean 0 and variance 1, the scale of a Gaussian process.
 
     identity       (y - mean) / std
     normal_scores  rank r of n to the normal quantile of (r - 1/2) / n
@@ -25,7 +25,7 @@ FEWEST = 8  # scores, 5 of them different, for a map by ranks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Warp:
+class OutputWarping:
     """An increasing map, linear between knots and beyond them.
 
     Attributes:
@@ -63,19 +63,19 @@ class Warp:
         )
 
 
-def candidates(scores: Floats) -> tuple[Warp, ...]:
-    """The maps that may be tried on these finite scores, the identity first; it alone for few or for repeated scores."""
+def warpings(scores: Floats) -> tuple[OutputWarping, ...]:
+    """The maps to try on finite scores (n,), the identity first; only the identity if few of them are different."""
     is_enough = len(scores) >= FEWEST and len(np.unique(scores)) >= 5
     return tuple(make(scores) for make in (MAPS.values() if is_enough else [identity]))
 
 
-def identity(scores: Floats) -> Warp:
-    """Mean 0, variance 1. Without scores it changes nothing; equal scores keep their unit."""
+def identity(scores: Floats) -> OutputWarping:
+    """Mean 0, variance 1. Without scores nothing changes; equal scores keep their unit."""
     mean = scores.mean() if len(scores) else 0.0
     std = float(scores.std()) if len(scores) else 0.0
     std = std if std > 1e-12 * max(abs(mean), 1e-300) else 1.0
     knots = np.array([-1.0, 1.0])
-    return Warp(
+    return OutputWarping(
         name="identity",
         values=(scores - mean) / std,
         scores_at=mean + std * knots,
@@ -84,13 +84,13 @@ def identity(scores: Floats) -> Warp:
     )
 
 
-def normal_scores(scores: Floats) -> Warp:
+def normal_scores(scores: Floats) -> OutputWarping:
     """Normal quantiles of ranks; equal scores share their mean rank."""
     values = _quantiles(scores)
     return _standardised("normal_scores", scores, values, _log_slopes(scores, values))
 
 
-def half_rank(scores: Floats) -> Warp:
+def half_rank(scores: Floats) -> OutputWarping:
     """Normal quantiles below the median, a straight line above it, as steep as makes both halves equally wide."""
     ranked, median = _quantiles(scores), np.median(scores)
     upper = scores >= median
@@ -100,19 +100,19 @@ def half_rank(scores: Floats) -> Warp:
     return _standardised("half_rank", scores, values, np.where(upper, np.log(slope), _log_slopes(scores, ranked)))
 
 
-MAPS: dict[str, Callable[[Floats], Warp]] = {
+MAPS: dict[str, Callable[[Floats], OutputWarping]] = {
     "identity": identity,
     "normal_scores": normal_scores,
     "half_rank": half_rank,
 }
 
 
-def _standardised(name: str, scores: Floats, values: Floats, log_slopes: Floats) -> Warp:
+def _standardised(name: str, scores: Floats, values: Floats, log_slopes: Floats) -> OutputWarping:
     std = values.std()
     values = (values - values.mean()) / std
     knots, first = np.unique(scores, return_index=True)
     log_jacobian = float(np.sum(log_slopes - np.log(std)))
-    return Warp(name=name, values=values, scores_at=knots, values_at=values[first], log_jacobian=log_jacobian)
+    return OutputWarping(name=name, values=values, scores_at=knots, values_at=values[first], log_jacobian=log_jacobian)
 
 
 def _quantiles(scores: Floats) -> Floats:
@@ -133,8 +133,8 @@ def _log_density(scores: Floats) -> Floats:
     """
     count, order = len(scores), np.argsort(scores, kind="stable")
     ascending, place = scores[order], np.arange(count)
-    reach = max(round(np.sqrt(count) / 1.5), 1)
-    low, high = np.maximum(place - reach, 0), np.minimum(place + reach, count - 1)
+    spacing = max(round(np.sqrt(count) / 1.5), 1)
+    low, high = np.maximum(place - spacing, 0), np.minimum(place + spacing, count - 1)
     steps = np.diff(ascending)
     gaps = np.maximum(ascending[high] - ascending[low], steps[steps > 0].min())
     density = np.empty(count)

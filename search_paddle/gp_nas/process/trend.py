@@ -6,8 +6,8 @@
     S1 = (S0^-1 + Phi' C_k^-1 Phi)^-1                                w1 = S1 (S0^-1 w0 + Phi' C_k^-1 z)               (1)
     w1 = w0 + S0 Phi' (C_k + Phi S0 Phi')^-1 (z - Phi w0)            S1 = S0 - S0 Phi' (C_k + Phi S0 Phi')^-1 Phi S0   (2)
 
-The sampler integrates w out (gp.py), which is the same model and better conditioned; here w1 and S1 are recovered, to be reported
-or passed on as the prior of other data. Passing them on with data already used would count those twice.
+The sampler integrates w out (posterior.py), which is the same model and better conditioned. Here w1 and S1 are recovered, to be
+reported or to be the prior of other data. With the same data as before, these would count twice.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
 from search_paddle.gp_nas.encoding import Floats
-from search_paddle.gp_nas.fidelity import coupling, reach
-from search_paddle.gp_nas.gp import Posterior
+from search_paddle.gp_nas.process.covariance import noise
+from search_paddle.gp_nas.process.kernels import Fidelity
+from search_paddle.gp_nas.process.posterior import Posterior
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,7 +39,7 @@ class Trend:
 def posterior_of_weights(
     phi: Floats, covariance: Floats, values: Floats, mean: Floats, prior: Floats
 ) -> tuple[Floats, Floats]:
-    """w1 and S1 by equation (2), which stays right when there are fewer values than weights, or none.
+    """Posterior mean w1 and covariance S1 by equation (2), which also holds for fewer values than weights, or none.
 
     Args:
         phi: Phi, (n, p).
@@ -83,14 +84,17 @@ def predict_given_weights(
 
 def trend_of(posterior: Posterior) -> Trend:
     """The posterior of w under a fitted process."""
-    kernel, theta, points = posterior.kernel, posterior.theta, posterior.points
-    observed, prior = posterior.observations, np.diag(kernel.trend_variances(theta))
-    phi, values = kernel.phi(theta, observed.codes), observed.values
-    covariance = kernel.deviation(theta, points, points)
-    if kernel.has_short:  # in the score of a short training 1 + r t times f has these weights; the change has its own
-        covariance = (covariance + phi @ prior @ phi.T) * coupling(theta, observed.short, observed.short)
-        phi = phi * reach(theta, observed.short)[:, None]
+    kernel, hyper, points = posterior.kernel, posterior.hyper, posterior.points
+    observed, prior = posterior.observations, np.diag(kernel.linear.variances(hyper))
+    phi, values = kernel.phi(hyper, observed.codes), observed.values
+    covariance = kernel.without_trend(hyper, points, points)
+    if hyper.fidelity is not None:
+        # a score of low fidelity is 1 + r t times f, whose trend has these weights, plus a discrepancy with weights of its own
+        fidelity = Fidelity(scales=hyper.fidelity)
+        coupling = fidelity.cross(observed.gap, observed.gap)
+        covariance = (covariance + phi @ prior @ phi.T) * coupling
+        phi = phi * fidelity.loading(observed.gap)[:, None]
         covariance -= phi @ prior @ phi.T
-    covariance += observed.noise(kernel, theta)
+    covariance += noise(hyper, observed)
     mean, spread = posterior_of_weights(phi, covariance, values, np.zeros(len(prior)), prior)
     return Trend(names=kernel.features, mean=mean, covariance=spread)

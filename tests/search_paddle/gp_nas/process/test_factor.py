@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search_paddle.gp_nas.factor import factorise, inverse, make_factor
+from search_paddle.gp_nas.process.factor import factorise, inverse, make_factor
 from shared.errors import NonFiniteError
 
 
