@@ -45,7 +45,7 @@ def write_selected(out: Path, trials: Sequence[Trial], selection: Selection) -> 
     archive = Archive(out / ARCHIVE)
     members = tuple(
         Member(spec=parse(trial.architecture), spec_path=archive.path(trial.id), weights_path=None, weight=share)
-        for trial, share in zip(chosen, selection.shares, strict=True)
+        for trial, share in zip(chosen, selection.weights, strict=True)
     )
     write_suite(out / NAME, Suite(scale=members[0].spec.scale, members=members))
     return chosen

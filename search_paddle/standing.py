@@ -14,7 +14,7 @@ from search_paddle.early_stop import expected_score
 from search_paddle.journal import Trial
 from search_paddle.proxy.residuals import read_residuals, residuals_path
 from search_paddle.suite.error_covariance import correlate, error_covariance, error_products
-from search_paddle.suite.selection import Candidate, Selection, select_complementary, select_suite, suite_scores
+from search_paddle.suite.selection import ScoredSpec, Selection, select_complementary, select_suite, suite_scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +77,6 @@ def _covariance(out: Path, trials: Sequence[Trial], scores: Sequence[float], tra
     return error_covariance(correlation.values, np.array([scores[place] for place in trained]))
 
 
-def _candidate(trial: Trial) -> Candidate:
+def _candidate(trial: Trial) -> ScoredSpec:
     assert trial.score is not None, "only trainings that came to their end"
-    return Candidate(id=trial.id, family=trial.architecture["family"], score=trial.score, cost=trial.cost)
+    return ScoredSpec(id=trial.id, family=trial.architecture["family"], score=trial.score, cost=trial.cost)

@@ -29,7 +29,7 @@ from search_paddle.early_stop import expected_score, floors, scores_by_steps
 from search_paddle.gp_nas import GPNAS
 from search_paddle.journal import Trial
 from search_paddle.search import SearchResult, run_search
-from search_paddle.suite.selection import Candidate, select_suite
+from search_paddle.suite.selection import ScoredSpec, select_suite
 from shared.data.pack import PackPair, write_pack
 from shared.error_shares import least_error_shares
 from shared.spec import software
@@ -132,7 +132,7 @@ def stopped_search(table: SrTable, config: SearchConfig, seed: int) -> tuple[flo
     for first in range(0, len(order), ROUND):
         known = list(trials)
         done = [
-            Candidate(id=each.id, family=each.architecture["family"], score=each.score) for each in known if each.score
+            ScoredSpec(id=each.id, family=each.architecture["family"], score=each.score) for each in known if each.score
         ]
         chosen = {member.id for member in select_suite(done).members}
         lowest = dict(floors(known, [each for each in known if each.id in chosen], config))

@@ -22,7 +22,7 @@ from scipy.stats import wilcoxon
 from benchmarks.nas.sr_table_file import TABLE, SrTable
 from benchmarks.nas.suite_selection import at_levels, measure, psnr_by_pair
 from search_paddle.suite.error_covariance import Floats, correlate, error_covariance
-from search_paddle.suite.selection import Candidate, select_complementary
+from search_paddle.suite.selection import ScoredSpec, select_complementary
 from shared.error_shares import least_error_shares
 from shared.spec import software
 
@@ -39,9 +39,9 @@ def equal(correlation: Floats, psnr: Floats, *, size: int, keep: float | None = 
     """The rule in use; `keep`: the part of the scores' differences that is believed, None: as the pairs agree on it."""
     scores = psnr.mean(axis=1)
     believed = scores.mean() + (reliability(psnr) if keep is None else keep) * (scores - scores.mean())
-    candidates = [Candidate(id=f"{i:03}", family="", score=score) for i, score in enumerate(believed.tolist())]
+    candidates = [ScoredSpec(id=f"{i:03}", family="", score=score) for i, score in enumerate(believed.tolist())]
     found = select_complementary(candidates, error_covariance(correlation, believed), size=size)
-    return [int(one.id) for one in found.members], np.array(found.shares)
+    return [int(one.id) for one in found.members], np.array(found.weights)
 
 
 def reliability(psnr: Floats) -> float:

@@ -25,7 +25,7 @@ from scipy.stats import kendalltau, spearmanr, wilcoxon
 from benchmarks.nas.sr_table_file import TABLE, SrTable
 from search_paddle.proxy.validation import LEVELS
 from search_paddle.suite.error_covariance import Floats, correlate, error_covariance, error_products
-from search_paddle.suite.selection import Candidate, select_complementary, select_suite
+from search_paddle.suite.selection import ScoredSpec, select_complementary, select_suite
 from shared.error_shares import least_error_shares
 from shared.spec import software
 
@@ -45,7 +45,7 @@ class Measured:
         crops: the same with the levels of the whole crops: single networks have exactly their PSNR there.
     """
 
-    candidates: dict[str, list[Candidate]]
+    candidates: dict[str, list[ScoredSpec]]
     validation: dict[str, Floats]
     test: Floats
     crops: Floats
@@ -55,7 +55,7 @@ def measure(table: SrTable) -> Measured:
     """All products of a table."""
     candidates = {
         run: [
-            Candidate(
+            ScoredSpec(
                 id=row["id"], family=row["architecture"]["family"], score=row["runs"][run]["score"], cost=row["cost"]
             )
             for row in table.rows

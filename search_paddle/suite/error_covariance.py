@@ -1,10 +1,10 @@
-"""How alike the errors of trained networks are, from what they get wrong on the same windows of the same pairs. NumPy only.
+"""How alike the errors of trained networks are, measured on the same windows of the same image pairs. NumPy only.
 
 Symbols: n trials, p pairs, v values a pair; x_ip the errors of trial i on pair p, whole numbers.
 
     product   c_ijp = Σ_v x_ipv x_jpv                       exact: a sum of integers below 2^53
-    moment    s_ij  = mean over p of c_ijp / c_p,  c_p = mean over i of c_iip      each pair counts alike, as in a mean PSNR
-    correlation  r_ij = s_ij / sqrt(s_ii s_jj)              not centred: a mean error is an error
+    moment    s_ij  = mean over p of c_ijp / c_p,  c_p = mean over i of c_iip      every pair counts the same, as in a mean PSNR
+    correlation  r_ij = s_ij / sqrt(s_ii s_jj)              not centred: a mean error is an error, too
     shrunk    r*_ij = (1 - λ) r_ij + λ r̄                    r̄ the mean of all r_ij, i < j
     covariance   E_ij = d_i r*_ij d_j,  d_i = 10^(-score_i / 20)                   so -10 log10 E_ii is the trial's score, in dB
 
@@ -12,7 +12,7 @@ Few pairs tell little about differences between correlations, so these are shrun
 Strimmer (Stat. Appl. Genet. Mol. Biol. 4, 2005, art. 32), with the target of equal correlations (Ledoit and Wolf, J. Portfolio
 Management 30, 2004): λ = min(1, Σ Var(r_ij - r̄) / Σ (r_ij - r̄)²), sums over i < j. The variance is that of the mean over pairs
 of r_ij's influence function, c_ijp / (c_p sqrt(s_ii s_jj)) - r_ij (c_iip / (c_p s_ii) + c_jjp / (c_p s_jj)) / 2, less its mean
-over i < j. At λ = 1 only scores distinguish trials, and the best suite is that of the best scores.
+over i < j. At λ = 1 only their scores distinguish trials: the best suite is that of the best scores.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Correlation:
     """Correlations between the errors of trials.
 
     Attributes:
-        values: float64 (n, n), shrunk; 1 on the diagonal, none negative on average.
+        values: float64 (n, n), shrunk; 1 on the diagonal.
         raw: before shrinking.
         shrinkage: λ in [0, 1].
     """
@@ -39,10 +39,10 @@ class Correlation:
 
 
 def error_products(residuals: NDArray[np.int16], pairs: int) -> Floats:
-    """Products of all trials with all others, pair by pair.
+    """Products of the errors of all trials with all others, pair by pair.
 
     Args:
-        residuals: (n, windows, …), windows pair by pair, equally many a pair.
+        residuals: int16 (n, windows, …), errors of n trials; windows pair by pair, equally many of each pair.
         pairs: p, a divisor of the number of windows.
 
     Returns:
@@ -53,7 +53,7 @@ def error_products(residuals: NDArray[np.int16], pairs: int) -> Floats:
 
 
 def correlate(products: Floats) -> Correlation:
-    """Shrunk correlations.
+    """Correlations between the errors of trials, shrunk.
 
     Args:
         products: (p, n, n), `error_products`; no diagonal entry is 0 in all pairs.
@@ -89,7 +89,7 @@ def _noise(scaled: Floats, raw: Floats, outer: Floats) -> float:
 
 
 def error_covariance(correlation: Floats, scores: Floats) -> Floats:
-    """E: (n, n), on the scale of a mean squared error in [0, 1].
+    """E, (n, n): covariance of the errors, of images in [0, 1].
 
     Args:
         correlation: (n, n).

@@ -1,10 +1,11 @@
-"""Which networks to train in full: those whose mean is expected to err least. NumPy only.
+"""Which networks to train in full: the suite whose mean is expected to err least. NumPy only.
 
-Ensembles gain most from unlike architectures (Pan et al., AIM 2020, Table 1), and the best of a search are close to each other.
-So the suite follows from the error covariance E of the trials (errors.py): of all suites within the limits of cost the one whose
-plain mean errs least, 1ᵀE1 / k² for k members. It has `size` members, fewer only if no other fits in. Proxies overstate how much
-networks differ once trained, and so what a smaller suite or unequal shares would gain (docs/suite.md). Where no errors were kept
-it is the best of each family, then the best of the rest. The paper's suite has three members of two families.
+Ensembles gain most from unlike architectures (Pan et al., AIM 2020, Table 1), but the best networks of a search are similar. So
+the suite is chosen by the error covariance E of the trials (error_covariance.py): of all suites within the limits of cost, the
+one with the least error of the plain mean, 1ᵀE1 / k² for k members. It has `size` members, and fewer only if no other network
+fits in. Proxies (short trainings) overstate how much networks differ after full training, and so what a smaller suite or
+unequal ensemble weights would gain (docs/suite.md). If no errors were kept, the suite is the best of each family, then the best
+of the rest. The paper's suite has three members of two families.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,12 +22,12 @@ from shared.space.dimensions import nearest
 
 SIZE = 3  # members (paper)
 MOST_SUITES = 60_000  # tried one by one: 70 trials in threes; more: greedily, with exchanges
-GAIN = 1e-9  # relative; an exchange that gains less is none
+GAIN = 1e-9  # relative; an exchange that gains less is not made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """One trained proposal.
+class ScoredSpec:
+    """A spec that a trial has scored: what may be in a suite.
 
     Attributes:
         id: spec id.
@@ -46,38 +47,38 @@ class Selection:
     """A suite.
 
     Attributes:
-        members: by score, then by id; empty where no candidate will do.
-        score: mean PSNR to expect of the ensemble after trainings like the trials', dB; None: no errors were known.
+        members: by score, then by id; empty if no spec can be in a suite.
+        score: mean PSNR to expect of the ensemble after trainings as short as the trials, dB; None: no errors were known.
     """
 
-    members: tuple[Candidate, ...]
+    members: tuple[ScoredSpec, ...]
     score: float | None
 
     @property
-    def shares(self) -> tuple[float, ...]:
-        """Of the members in the mean: equal, of sum 1."""
+    def weights(self) -> tuple[float, ...]:
+        """Ensemble weights of the members: equal, of sum 1."""
         return (1 / max(1, len(self.members)),) * len(self.members)
 
 
 def select_suite(
-    candidates: Iterable[Candidate], limits: Mapping[str, float] | None = None, *, size: int = SIZE
+    candidates: Iterable[ScoredSpec], limits: Mapping[str, float] | None = None, *, size: int = SIZE
 ) -> Selection:
-    """The best candidate of each family, then the best others up to `size` members, as far as the limits leave room.
+    """The best spec of each family, then the best others up to `size` members, as far as the limits leave room.
 
     Args:
         candidates: of any families; failed ones are never taken.
         limits: figure of cost -> the most that all members together may have.
-        size: members, where there are as many candidates; more families than that: the best families.
+        size: number of members, if there are so many candidates. If there are more families, only the best have a member.
 
     Returns:
-        Empty if no candidate will do.
+        Empty if no candidate fits the limits.
 
     Raises:
         UsageError: a limit on a figure that a candidate does not have.
     """
     ranked = _usable(candidates, limits or {})
     firsts = sorted({one.family: one for one in reversed(ranked)}.values(), key=_rank)
-    members: list[Candidate] = []
+    members: list[ScoredSpec] = []
     left = dict(limits or {})
     for one in (*firsts, *(one for one in ranked if one not in firsts)):
         if len(members) < size and _within(one, left):
@@ -88,7 +89,7 @@ def select_suite(
 
 
 def select_complementary(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ScoredSpec],
     covariance: Floats,
     limits: Mapping[str, float] | None = None,
     *,
@@ -100,10 +101,10 @@ def select_complementary(
         candidates: n, none failed, ids unique.
         covariance: (n, n), their error covariance (`error_covariance`).
         limits: figure of cost -> the most that all members together may have.
-        size: members, where there are as many candidates and the limits leave room.
+        size: number of members, if there are so many candidates and the limits leave room.
 
     Returns:
-        Fewer than `size` members only where no other candidate fits in. Empty if no candidate will do.
+        Fewer than `size` members only if no other candidate fits in. Empty if no candidate fits the limits.
 
     Raises:
         UsageError: a limit on a figure that a candidate does not have.
@@ -126,20 +127,22 @@ def select_complementary(
 
 
 def suite_scores(covariance: Floats, chosen: Sequence[int], *, size: int = SIZE) -> Floats:
-    """What each trial would bring to a suite: the PSNR to expect of it with the best `size - 1` others chosen.
+    """Suite score of each trial: the PSNR to expect of the suite of this trial and the best `size - 1` of the chosen ones.
 
     Args:
         covariance: (n, n); NaN in the rows and columns of failed trials.
-        chosen: places of the suite's members, at least one.
-        size: of the suite.
+        chosen: places of the members of the present suite, at least one.
+        size: number of members of a suite.
 
     Returns:
-        float64 (n,), dB; NaN: failed.
+        float64 (n,), dB; NaN for failed trials.
     """
-    return np.array([_brought(covariance, trial, chosen, size) for trial in range(len(covariance))], dtype=np.float64)
+    return np.array(
+        [_suite_score(covariance, trial, chosen, size) for trial in range(len(covariance))], dtype=np.float64
+    )
 
 
-def _brought(covariance: Floats, trial: int, chosen: Sequence[int], size: int) -> float:
+def _suite_score(covariance: Floats, trial: int, chosen: Sequence[int], size: int) -> float:
     others = [place for place in chosen if place != trial]
     suites = [[trial, *companions] for companions in combinations(others, min(size - 1, len(others)))]
     errors = [float(covariance[np.ix_(places, places)].mean()) for places in suites]
@@ -148,12 +151,12 @@ def _brought(covariance: Floats, trial: int, chosen: Sequence[int], size: int) -
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Suites:
-    """All suites of n candidates that no other fits into; the candidates stand best first.
+    """All suites of n candidates into which no other candidate fits; the candidates are sorted, best first.
 
     Attributes:
-        matrix: their error covariance (n, n).
+        matrix: their error covariance, (n, n).
         figures: (n, number of limits), costs.
-        most: (number of limits,), what a suite may have of each.
+        most: (number of limits,), the most that a suite may cost of each.
         size: members, at most n.
     """
 
@@ -172,7 +175,7 @@ class _Suites:
         return min((self._least(suites[self._full(suites)]) for suites in each), key=lambda found: found[0])
 
     def _exchanged(self) -> tuple[float, tuple[int, ...]]:
-        """From the best greedy suite: the best exchange of one member, the room left filled up, until none gains."""
+        """From the best greedy suite on: exchanges of one member, after which left room is filled, until none gains."""
         error, members = self._best_filled([(place,) for place in range(len(self.matrix))])
         while True:
             rests = [tuple(member for member in members if member != old) for old in members]
@@ -185,7 +188,7 @@ class _Suites:
         return min((self._least(np.array([self._filled(start)])) for start in starts), key=lambda found: found[0])
 
     def _filled(self, members: Collection[int]) -> tuple[int, ...]:
-        """With the best others, one after another, while any fits in."""
+        """These members and the best others, one after another, as long as one fits in."""
         chosen = list(members)
         while len(chosen) < self.size and (fitting := self._fitting(chosen)):
             chosen = list(self._least(np.array([[*chosen, new] for new in fitting]))[1])
@@ -197,7 +200,7 @@ class _Suites:
         return [place for place in np.flatnonzero(fits).tolist() if place not in members]
 
     def _full(self, suites: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(m,): which of suites (m, k) are within the limits and have `size` members or no room for another."""
+        """(m,): which of the suites (m, k) are within the limits and have `size` members or no room for another."""
         costs = self.figures[suites].sum(axis=1)
         full: NDArray[np.bool_] = (costs <= self.most).all(axis=1)
         if suites.shape[1] < self.size:
@@ -217,16 +220,16 @@ class _Suites:
         return float(total[place]) / size**2, tuple(suites[place].tolist())
 
 
-def _usable(candidates: Iterable[Candidate], limits: Mapping[str, float]) -> list[Candidate]:
-    """Those that did not fail and are within the limits by themselves, best first."""
+def _usable(candidates: Iterable[ScoredSpec], limits: Mapping[str, float]) -> list[ScoredSpec]:
+    """Those that did not fail and are within the limits alone, best first."""
     return sorted((one for one in candidates if np.isfinite(one.score) and _within(one, limits)), key=_rank)
 
 
-def _rank(candidate: Candidate) -> tuple[float, str]:
+def _rank(candidate: ScoredSpec) -> tuple[float, str]:
     return -candidate.score, candidate.id
 
 
-def _within(candidate: Candidate, limits: Mapping[str, float]) -> bool:
+def _within(candidate: ScoredSpec, limits: Mapping[str, float]) -> bool:
     for name in limits:
         if name not in candidate.cost:
             known = sorted(candidate.cost)

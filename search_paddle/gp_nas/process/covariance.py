@@ -8,7 +8,7 @@
           deviation of a training stays with it from step to step, so a point's values at several fidelities share it
     v t/n checkpoint noise: before the end of a training, its score also varies from one checkpoint to the next
 
-There are two forms of it. `assemble` and `append_row` give the matrix that a posterior is conditioned on. `Learnable` gives the
+There are two forms of it. `assemble` and `append_row` give the matrix that a posterior is conditioned on. `DifferentiableCovariance` gives the
 matrix with its gradient, as often as an optimiser asks; what does not depend on hyperparameters is computed once.
 """
 
@@ -129,7 +129,7 @@ def _checkpoint_noise(scales: FidelityScales, observed: Observations) -> Floats:
     return variances
 
 
-class Learnable:
+class DifferentiableCovariance:
     """C as a function of the hyperparameters, with its gradient."""
 
     def __init__(self, kernel: Kernel, observed: Observations) -> None:
@@ -138,7 +138,7 @@ class Learnable:
             replicate_correlation(observed, observed) if kernel.has_fidelity else np.diag(1.0 / observed.repeats)
         )
 
-    def __call__(self, hyper: Hyperparameters) -> "Learning":
+    def __call__(self, hyper: Hyperparameters) -> "CovarianceSlopes":
         """C at some hyperparameters."""
         gap = self._observed.gap
         slopes = self._kernel.with_slopes(hyper, self._inputs)
@@ -149,7 +149,7 @@ class Learnable:
             coupling = Fidelity(scales=hyper.fidelity).cross(gap, gap)
             matrix = plain * coupling
             matrix[np.diag_indices(len(gap))] += _checkpoint_noise(hyper.fidelity, self._observed)
-        return Learning(
+        return CovarianceSlopes(
             matrix=matrix,
             hyper=hyper,
             observed=self._observed,
@@ -161,7 +161,7 @@ class Learnable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Learning:
+class CovarianceSlopes:
     """C at some hyperparameters, and what its gradient needs.
 
     Attributes:

@@ -2,7 +2,7 @@
 
     W = alpha alpha' - C^-1, (n, n): twice the derivative of the log likelihood by the entries of C (other symbols: posterior.py)
 
-Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, equations 5.8 and 5.9.
+Source: Rasmussen and Williams, Gaussian Processes for Machine CovarianceSlopes, equations 5.8 and 5.9.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from scipy.linalg.lapack import dpotrs
 from scipy.optimize import Bounds, minimize
 
 from search_paddle.gp_nas.encoding import Floats
-from search_paddle.gp_nas.process.covariance import Learnable, Observations
+from search_paddle.gp_nas.process.covariance import DifferentiableCovariance, Observations
 from search_paddle.gp_nas.process.factor import factorise, inverse
 from search_paddle.gp_nas.process.hyperparameters import Hyperparameters
 from search_paddle.gp_nas.process.kernels import Kernel
@@ -27,7 +27,7 @@ class Likelihood:
     """log N(z | 0, C) and its gradient as a function of the hyperparameters."""
 
     def __init__(self, kernel: Kernel, observations: Observations) -> None:
-        self._covariance, self._values = Learnable(kernel, observations), observations.values
+        self._covariance, self._values = DifferentiableCovariance(kernel, observations), observations.values
 
     def __call__(self, hyper: Hyperparameters) -> tuple[float, Hyperparameters]:
         """Log marginal likelihood and its derivative by each hyperparameter."""

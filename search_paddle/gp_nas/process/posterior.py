@@ -15,7 +15,7 @@
     mean, var    (m,)     k* alpha;  k** - |L^-1 k*'|^2: of the latent score at the highest fidelity, without noise
     hyper                 the hyperparameters by name (hyperparameters.py); a vector (h,) only for the optimiser
 
-Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 2.1 and equation 5.12; GP-NAS (Li et al.,
+Sources: Rasmussen and Williams, Gaussian Processes for Machine CovarianceSlopes, algorithm 2.1 and equation 5.12; GP-NAS (Li et al.,
 CVPR 2020) for the trend, here integrated out: trend.py gives its posterior.
 """
 

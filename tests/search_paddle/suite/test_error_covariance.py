@@ -26,7 +26,7 @@ def test_products_are_whole_numbers_and_pairs_stay_apart() -> None:
                 assert products[pair, i, j] == int((a * b).sum())
 
 
-def test_each_pair_counts_alike() -> None:
+def test_every_pair_counts_the_same() -> None:
     rng = np.random.default_rng(1)
     residuals = errors_of(rng, TRUE, pairs=6, values=30)
     products = error_products(residuals, 6)
@@ -38,7 +38,7 @@ def test_each_pair_counts_alike() -> None:
     assert correlate(products).raw == pytest.approx(raw, abs=1e-12)
 
 
-def test_many_pairs_are_believed_and_few_are_not() -> None:
+def test_many_pairs_are_trusted_and_few_are_not() -> None:
     rng = np.random.default_rng(2)
     much = correlate(error_products(errors_of(rng, TRUE, pairs=200, values=200), 200))
     assert much.shrinkage < 0.01

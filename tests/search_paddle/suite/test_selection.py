@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from search_paddle.suite import selection as suite
-from search_paddle.suite.selection import Candidate, Selection, select_complementary, select_suite, suite_scores
+from search_paddle.suite.selection import ScoredSpec, Selection, select_complementary, select_suite, suite_scores
 from shared.errors import UsageError
 
 
-def candidate(name: str, score: float, macs: float = 1.0) -> Candidate:
-    return Candidate(id=name, family=name.split("-")[0], score=score, cost={"macs_per_pixel": macs})
+def candidate(name: str, score: float, macs: float = 1.0) -> ScoredSpec:
+    return ScoredSpec(id=name, family=name.split("-")[0], score=score, cost={"macs_per_pixel": macs})
 
 
 POOL = [candidate("rcan-a", 30.0), candidate("rcan-b", 29.9), candidate("rcan-c", 29.8), candidate("drn-a", 28.0, 3.0)]
@@ -19,8 +19,8 @@ POOL += [candidate("drn-b", 27.0), candidate("dual-a", np.nan)]
 
 
 def ids(selection: Selection) -> list[str]:
-    assert len(set(selection.shares)) <= 1
-    assert sum(selection.shares) == pytest.approx(1 if selection.members else 0)
+    assert len(set(selection.weights)) <= 1
+    assert sum(selection.weights) == pytest.approx(1 if selection.members else 0)
     return [one.id for one in selection.members]
 
 
@@ -50,7 +50,7 @@ def test_a_limit_on_an_unknown_figure_is_refused():
         select_suite(POOL, {"macs_per_pixle": 1.0})
 
 
-def trials(count: int, seed: int) -> tuple[list[Candidate], np.ndarray]:
+def trials(count: int, seed: int) -> tuple[list[ScoredSpec], np.ndarray]:
     """Candidates with the covariance of errors of two families, and one twice."""
     rng = np.random.default_rng(seed)
     shared, family = rng.normal(size=400), rng.normal(size=(2, 400))
@@ -62,12 +62,12 @@ def trials(count: int, seed: int) -> tuple[list[Candidate], np.ndarray]:
     scores = -10 * np.log10(np.diag(covariance))
     parts = zip(scores, rng.integers(1, 9, count), strict=True)
     return [
-        Candidate(id=f"{i:03}", family="ab"[i % 2], score=float(score), cost={"macs_per_pixel": float(cost)})
+        ScoredSpec(id=f"{i:03}", family="ab"[i % 2], score=float(score), cost={"macs_per_pixel": float(cost)})
         for i, (score, cost) in enumerate(parts)
     ], covariance
 
 
-def allowed(candidates: list[Candidate], limit: float, size: int) -> list[tuple[int, ...]]:
+def allowed(candidates: list[ScoredSpec], limit: float, size: int) -> list[tuple[int, ...]]:
     """Suites of `size`, and smaller ones that no other candidate fits into."""
     macs = [one.cost["macs_per_pixel"] for one in candidates]
     found = []
@@ -159,7 +159,7 @@ def test_the_order_of_trials_changes_nothing() -> None:
 def test_one_trial_is_a_suite_and_none_is_none() -> None:
     one = [candidate("rcan-a", 30.0)]
     found = select_complementary(one, np.array([[1e-3]]))
-    assert (ids(found), found.shares) == (["rcan-a"], (1.0,))
+    assert (ids(found), found.weights) == (["rcan-a"], (1.0,))
     assert found.score == pytest.approx(30.0)
     assert select_complementary(one, np.array([[1e-3]]), {"macs_per_pixel": 0.5}).members == ()
 
