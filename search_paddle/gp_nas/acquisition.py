@@ -88,7 +88,7 @@ class LogExpectedImprovement(Acquisition):
 
     @staticmethod
     def log_utility(mean: Floats, std: Floats, best: float) -> Floats:
-        """See `log_expected_improvement`."""
+        """`log_expected_improvement`; arguments as in `Acquisition.log_utility`."""
         return log_expected_improvement(mean, std, best)
 
 
@@ -104,7 +104,7 @@ class LogProbabilityOfImprovement(Acquisition):
 
     @staticmethod
     def log_utility(mean: Floats, std: Floats, best: float) -> Floats:
-        """Log of the normal distribution function."""
+        """Log of the normal distribution function; arguments as in `Acquisition.log_utility`."""
         return np.asarray(log_ndtr((mean - best) / std))
 
 

@@ -114,7 +114,13 @@ class PaddleSlimGPNAS:
 
 
 def kernel(c_flag: int, left: Floats, right: Floats) -> Floats:
-    """K of c_flag 1 or 2 between rows, float64 (m, n); a constant column changes nothing."""
+    """K between rows, float64 (m, n); a constant column changes nothing.
+
+    Args:
+        c_flag: 1 or 2.
+        left: float64 (m, d).
+        right: float64 (n, d).
+    """
     if c_flag == 1:
         return np.asarray(0.5 * np.exp(-cdist(left, right, "sqeuclidean") / 16))
     return np.asarray(np.exp(-cdist(left, right) / 12))
@@ -135,7 +141,14 @@ def first_update(phi: Floats, covariance: Floats, values: Floats, weights: Float
 
 
 def second_update(phi: Floats, covariance: Floats, values: Floats, weights: Floats) -> Floats:
-    """Weights after m_flag 2, (d + 1,); arguments as of `first_update`."""
+    """Weights after m_flag 2, (d + 1,).
+
+    Args:
+        phi: features of n trainings, (n, d + 1).
+        covariance: K_e, (n, n).
+        values: y, (n,).
+        weights: w before, (d + 1,).
+    """
     precision = 1 / (PRIOR_VARIANCE + RIDGE)
     whitened = _solve(covariance, np.column_stack([phi, values]))
     system = phi.T @ whitened[:, :-1] + (precision + RIDGE) * np.eye(len(weights))

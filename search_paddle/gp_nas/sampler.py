@@ -200,7 +200,7 @@ class GPNAS:
             rng=np.random.default_rng([self._seed, len(self._evaluations), len(self._pending)]),
         )
         finite = any(np.isfinite(each.score) for each in self._evaluations)
-        size = min(max(len(self._kernel.features), DESIGN[0]), DESIGN[1])
+        size = min(max(len(self._kernel.linear.names), DESIGN[0]), DESIGN[1])
         if not finite or len(choice.seen) < size:
             return self._design(choice)
         return self._maximise(choice)

@@ -8,18 +8,20 @@
           deviation of a training stays with it from step to step, so a point's values at several fidelities share it
     v t/n checkpoint noise: before the end of a training, its score also varies from one checkpoint to the next
 
-There are two forms of it. `assemble` and `append_row` give the matrix that a posterior is conditioned on. `DifferentiableCovariance` gives the
-matrix with its gradient, as often as an optimiser asks; what does not depend on hyperparameters is computed once.
+There are two forms of it. `assemble` and `append_row` give the matrix that a posterior is conditioned on.
+`DifferentiableCovariance` gives the matrix with its gradient (vjp: vector-Jacobian product), as often as an optimiser asks.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_paddle.gp_nas.encoding import Codes, Floats
+from search_paddle.gp_nas.process.groups import Embedded
 from search_paddle.gp_nas.process.hyperparameters import FidelityScales, Hyperparameters
-from search_paddle.gp_nas.process.kernels import Embedded, Fidelity, Kernel, KernelSlopes
+from search_paddle.gp_nas.process.kernels import Fidelity, Kernel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,7 +83,14 @@ def noise(hyper: Hyperparameters, observed: Observations) -> Floats:
 
 
 def assemble(kernel: Kernel, hyper: Hyperparameters, observed: Observations, points: Embedded) -> Floats:
-    """C, (n, n); points: the observed ones, embedded."""
+    """C, (n, n).
+
+    Args:
+        kernel: of the process.
+        hyper: of the process.
+        observed: n observations.
+        points: the observed points, embedded.
+    """
     covariance = kernel.cross(hyper, points, points)
     if hyper.fidelity is None:
         covariance[np.diag_indices(len(covariance))] += hyper.noise / observed.repeats
@@ -116,7 +125,14 @@ def append_row(
 
 
 def cross(kernel: Kernel, hyper: Hyperparameters, points: Embedded, observed: tuple[Embedded, Observations]) -> Floats:
-    """Covariance of the latent score of points at the highest fidelity with the observed values, (m, n)."""
+    """Covariance of the latent scores of points, at the highest fidelity, with observed values, (m, n).
+
+    Args:
+        kernel: of the process.
+        hyper: of the process.
+        points: m points, embedded.
+        observed: the observed points, embedded; the n observations.
+    """
     embedded, observations = observed
     covariance = kernel.cross(hyper, points, embedded)
     if hyper.fidelity is not None:
@@ -125,7 +141,7 @@ def cross(kernel: Kernel, hyper: Hyperparameters, points: Embedded, observed: tu
 
 
 def _checkpoint_noise(scales: FidelityScales, observed: Observations) -> Floats:
-    variances: Floats = scales.checkpoint_noise * observed.gap / observed.repeats
+    variances: Floats = np.exp(scales.log_checkpoint_noise) * observed.gap / observed.repeats
     return variances
 
 
@@ -134,62 +150,28 @@ class DifferentiableCovariance:
 
     def __init__(self, kernel: Kernel, observed: Observations) -> None:
         self._kernel, self._observed, self._inputs = kernel, observed, kernel.inputs(observed.codes)
-        self._replicates = (
-            replicate_correlation(observed, observed) if kernel.has_fidelity else np.diag(1.0 / observed.repeats)
-        )
+        same = replicate_correlation(observed, observed) if kernel.has_fidelity else np.diag(1.0 / observed.repeats)
+        self._replicates = same
 
-    def __call__(self, hyper: Hyperparameters) -> "CovarianceSlopes":
-        """C at some hyperparameters."""
-        gap = self._observed.gap
-        slopes = self._kernel.with_slopes(hyper, self._inputs)
-        plain = slopes.covariance
+    def __call__(self, hyper: Hyperparameters) -> tuple[Floats, Callable[[Floats], Hyperparameters]]:
+        """C, and a function of W (n, n), symmetric: 0.5 tr(W dC) by each hyperparameter."""
+        plain, vjp = self._kernel.with_vjp(hyper, self._inputs)
         plain += hyper.noise * self._replicates
-        coupling, matrix = None, plain
-        if hyper.fidelity is not None:
-            coupling = Fidelity(scales=hyper.fidelity).cross(gap, gap)
-            matrix = plain * coupling
-            matrix[np.diag_indices(len(gap))] += _checkpoint_noise(hyper.fidelity, self._observed)
-        return CovarianceSlopes(
-            matrix=matrix,
-            hyper=hyper,
-            observed=self._observed,
-            slopes=slopes,
-            plain=plain,
-            replicates=self._replicates,
-            coupling=coupling,
-        )
 
+        def with_noise(weights: Floats) -> Hyperparameters:
+            return replace(vjp(weights), log_noise=0.5 * hyper.noise * float(np.vdot(weights, self._replicates)))
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CovarianceSlopes:
-    """C at some hyperparameters, and what its gradient needs.
+        if hyper.fidelity is None:
+            return plain, with_noise
+        fidelity, gap = Fidelity(scales=hyper.fidelity), self._observed.gap
+        coupling, checkpoint = fidelity.cross(gap, gap), _checkpoint_noise(hyper.fidelity, self._observed)
 
-    Attributes:
-        matrix: C.
-        hyper, observed, slopes: what it is made of.
-        plain: K + s2 R.
-        replicates: R.
-        coupling: A; None: 1 everywhere.
-    """
+        def with_fidelity(weights: Floats) -> Hyperparameters:
+            ratio, discrepancy = (0.5 * float(np.vdot(weights * plain, slope)) for slope in fidelity.slopes(gap))
+            noise = float(0.5 * np.diag(weights) @ checkpoint)
+            scales = FidelityScales(ratio=ratio, log_discrepancy=discrepancy, log_checkpoint_noise=noise)
+            return replace(with_noise(weights * coupling), fidelity=scales)
 
-    matrix: Floats
-    hyper: Hyperparameters
-    observed: Observations
-    slopes: KernelSlopes
-    plain: Floats
-    replicates: Floats
-    coupling: Floats | None
-
-    def gradient(self, weights: Floats) -> Hyperparameters:
-        """0.5 tr(W dC) by each hyperparameter; weights: W, (n, n), symmetric; it is overwritten."""
-        by_fidelity, scales = None, self.hyper.fidelity
-        if scales is not None and self.coupling is not None:
-            ratio, discrepancy = (
-                0.5 * float(np.vdot(weights * self.plain, slope))
-                for slope in Fidelity(scales=scales).slopes(self.observed.gap)
-            )
-            checkpoint = float(0.5 * np.diag(weights) @ _checkpoint_noise(scales, self.observed))
-            weights *= self.coupling
-            by_fidelity = FidelityScales(ratio=ratio, log_discrepancy=discrepancy, log_checkpoint_noise=checkpoint)
-        by_noise = 0.5 * self.hyper.noise * float(np.vdot(weights, self.replicates))
-        return self.slopes.gradient(weights, noise=by_noise, fidelity=by_fidelity)
+        matrix = plain * coupling
+        matrix[np.diag_indices(len(gap))] += checkpoint
+        return matrix, with_fidelity

@@ -93,6 +93,31 @@ class Group:
         return np.concatenate([by_coordinate[:count], categories])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Embedded:
+    """m points as the kernels see them under certain hyperparameters.
+
+    Attributes:
+        phi: S0^(1/2) phi, (m, features).
+        materns: for each Matern kernel e (m, o + c) and whether it covers the points (m,).
+    """
+
+    phi: Floats
+    materns: tuple[tuple[Floats, Floats], ...]
+
+    def rows(self, part: slice) -> "Embedded":
+        """The points of a slice."""
+        return Embedded(phi=self.phi[part], materns=tuple((x[part], inside[part]) for x, inside in self.materns))
+
+    def joined(self, other: "Embedded") -> "Embedded":
+        """These points and, after them, others."""
+        pairs = zip(self.materns, other.materns, strict=True)
+        materns = tuple(
+            (np.concatenate([x, y]), np.concatenate([inside, covered])) for (x, inside), (y, covered) in pairs
+        )
+        return Embedded(phi=np.concatenate([self.phi, other.phi]), materns=materns)
+
+
 def make_groups(encoding: Encoding) -> tuple[Group, ...]:
     """The groups of a space. Dimensions with a single choice take no part."""
     families = range(encoding.families)

@@ -23,11 +23,6 @@ class MaternScales:
     log_outputscale: float
     log_lengthscales: Floats
 
-    @property
-    def outputscale(self) -> float:
-        """Variance of the kernel, s."""
-        return float(np.exp(self.log_outputscale))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FidelityScales:
@@ -42,16 +37,6 @@ class FidelityScales:
     ratio: float
     log_discrepancy: float
     log_checkpoint_noise: float
-
-    @property
-    def discrepancy(self) -> float:
-        """Variance of what the missing steps change, relative to that of the function, q."""
-        return float(np.exp(self.log_discrepancy))
-
-    @property
-    def checkpoint_noise(self) -> float:
-        """Variance of a score at the lowest fidelity around the learning curve, v."""
-        return float(np.exp(self.log_checkpoint_noise))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,16 +61,6 @@ class Hyperparameters:
     def noise(self) -> float:
         """Replicate noise, s2."""
         return float(np.exp(self.log_noise))
-
-    @property
-    def trend_variance(self) -> float:
-        """Prior variance of a weight of the trend."""
-        return float(np.exp(self.log_trend))
-
-    @property
-    def trend_std(self) -> float:
-        """Its root."""
-        return float(np.exp(0.5 * self.log_trend))
 
     @property
     def warping(self) -> float:

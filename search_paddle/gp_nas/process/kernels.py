@@ -20,13 +20,14 @@ product of kernels (Swersky, Snoek, Adams, Multi-task Bayesian optimization, NIP
 tells nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
 from search_paddle.gp_nas.encoding import Codes, Encoding, Floats
-from search_paddle.gp_nas.process.groups import Group, Inputs, make_groups
+from search_paddle.gp_nas.process.groups import Embedded, Group, Inputs, make_groups
 from search_paddle.gp_nas.process.hyperparameters import FidelityScales, Hyperparameters, MaternScales
 from search_paddle.gp_nas.process.matern import MATERN, block_rows, correlation, squared_distances
 
@@ -46,15 +47,21 @@ class Linear:
 
     def variances(self, hyper: Hyperparameters) -> Floats:
         """Diagonal of S0, (features,)."""
-        variances = np.full(len(self.names), hyper.trend_variance)
+        variances = np.full(len(self.names), np.exp(hyper.log_trend))
         variances[0] = CONSTANT_VARIANCE
         return variances
 
     def embed(self, hyper: Hyperparameters, inputs: tuple[Inputs, ...], warped: list[Floats]) -> Floats:
-        """S0^(1/2) phi: features times their prior standard deviation, (m, features); their products are the covariance."""
+        """S0^(1/2) phi: features times their prior standard deviation, (m, features); their products are the covariance.
+
+        Args:
+            hyper: of the process.
+            inputs: m points in each group.
+            warped: the same under the input warping, each (m, o + c).
+        """
         features = [np.full((len(inputs[0].inside), 1), np.sqrt(CONSTANT_VARIANCE))]
         for group, points, coordinates in zip(self.groups, inputs, warped, strict=True):
-            spread = hyper.trend_std * points.inside[:, None]
+            spread = np.exp(0.5 * hyper.log_trend) * points.inside[:, None]
             if group.family is not None:
                 features.append(spread)
             centred = coordinates.copy(order="K")
@@ -84,56 +91,52 @@ class Matern:
         return self.group.spread(np.sqrt(2.0 * self.smoothness) * np.exp(-scales.log_lengthscales))
 
     def cross(self, scales: MaternScales, a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Floats:
-        """Covariance of points a and b, each their e (m, o + c) and whether they are inside (m,); (m, n)."""
+        """Covariance of m points with n others, (m, n).
+
+        Args:
+            scales: of this kernel.
+            a: e of m points, (m, o + c), and whether the group covers them, (m,).
+            b: the same of n points.
+        """
         (x, inside), (y, covered) = a, b
         covariance = correlation(squared_distances(x, y), self.smoothness)
-        covariance *= scales.outputscale
+        covariance *= np.exp(scales.log_outputscale)
         if self.group.family is not None:
             covariance *= inside[:, None] * covered
         return covariance
 
-    def with_slopes(
-        self, hyper: Hyperparameters, scales: MaternScales, inputs: Inputs, warped: Floats
-    ) -> "MaternSlopes":
-        """Covariance of points with themselves, and what its gradient needs."""
+    def with_vjp(
+        self, scales: MaternScales, warped: Floats, slopes: Floats, inside: Floats
+    ) -> tuple[Floats, Callable[[Floats], tuple[MaternScales, float]]]:
+        """Covariance of n points with themselves, and a function of W (n, n), symmetric: 0.5 tr(W dK) by the scales and by log w.
+
+        With B = -2 W * s dM/d(a^2): 0.5 sum_ab B_ab (x_a - x_b)^2 = x' (r * x) - x' B x, x = e, r the row sums of B.
+
+        Args:
+            scales: of this kernel.
+            warped: the points under the input warping, (n, o + c).
+            slopes: U', (n, o).
+            inside: 1 for the points that the group covers, (n,).
+        """
         factors = self.inverse_lengthscales(scales)
-        x = warped * factors
+        x, x_by_warping = warped * factors, slopes * factors[: slopes.shape[1]]
         squares = squared_distances(x, x)
         np.fill_diagonal(squares, 0.0)
         value, slope = MATERN[self.smoothness](squares)
-        scale: Floats = np.asarray(scales.outputscale)
+        scale: Floats = np.asarray(np.exp(scales.log_outputscale))
         if self.group.family is not None:
-            scale = scale * np.multiply.outer(inputs.inside, inputs.inside)
-        slopes = inputs.warped_slopes(hyper, warped)
-        return MaternSlopes(
-            covariance=scale * value,
-            slope=scale * slope,
-            x=x,
-            warped_slopes=slopes,
-            x_by_warping=slopes * factors[: slopes.shape[1]],
-        )
+            scale = scale * np.multiply.outer(inside, inside)
+        covariance, slope = scale * value, scale * slope
 
+        def vjp(weights: Floats) -> tuple[MaternScales, float]:
+            products = weights * slope
+            laplacian = products.sum(axis=1)[:, None] * x - products @ x
+            lengthscales = self.group.gather(np.einsum("nq,nq->q", laplacian, x))
+            outputscale = 0.5 * float(np.vdot(weights, covariance))
+            warping = -float(np.vdot(laplacian[:, : x_by_warping.shape[1]], x_by_warping))
+            return MaternScales(log_outputscale=outputscale, log_lengthscales=lengthscales), warping
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class MaternSlopes:
-    """A Matern kernel of n points: s M and -2 s dM/d(a^2), (n, n); e, U' and U' embedded."""
-
-    covariance: Floats
-    slope: Floats
-    x: Floats
-    warped_slopes: Floats
-    x_by_warping: Floats
-
-    def gradient(self, weights: Floats) -> tuple[Floats, float]:
-        """0.5 tr(W dC) by log l, for each coordinate of e, and by log w; weights: W, (n, n), symmetric.
-
-        With B = W * slope: 0.5 sum_ab B_ab (x_a - x_b)^2 = x' (r * x) - x' B x, r the row sums of B.
-        """
-        products = weights * self.slope
-        laplacian = products.sum(axis=1)[:, None] * self.x - products @ self.x
-        warping = -float(np.vdot(laplacian[:, : self.x_by_warping.shape[1]], self.x_by_warping))
-        lengthscales: Floats = np.einsum("nq,nq->q", laplacian, self.x)
-        return lengthscales, warping
+        return covariance, vjp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -150,38 +153,13 @@ class Fidelity:
     def cross(self, a: Floats, b: Floats) -> Floats:
         """A of trainings of the gaps a (m,) and b (n,), (m, n)."""
         covariance: Floats = np.multiply.outer(self.loading(a), self.loading(b))
-        covariance += self.scales.discrepancy * np.minimum.outer(a, b)
+        covariance += np.exp(self.scales.log_discrepancy) * np.minimum.outer(a, b)
         return covariance
 
     def slopes(self, gap: Floats) -> tuple[Floats, Floats]:
         """Derivatives of A by r and by log q, each (n, n)."""
         by_ratio = np.multiply.outer(gap, self.loading(gap))
-        return by_ratio + by_ratio.T, self.scales.discrepancy * np.minimum.outer(gap, gap)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Embedded:
-    """m points as the kernels see them under certain hyperparameters.
-
-    Attributes:
-        phi: S0^(1/2) phi, (m, features).
-        materns: for each Matern kernel e (m, o + c) and whether it covers the points (m,).
-    """
-
-    phi: Floats
-    materns: tuple[tuple[Floats, Floats], ...]
-
-    def rows(self, part: slice) -> "Embedded":
-        """The points of a slice."""
-        return Embedded(phi=self.phi[part], materns=tuple((x[part], inside[part]) for x, inside in self.materns))
-
-    def joined(self, other: "Embedded") -> "Embedded":
-        """These points and, after them, others."""
-        pairs = zip(self.materns, other.materns, strict=True)
-        materns = tuple(
-            (np.concatenate([x, y]), np.concatenate([inside, covered])) for (x, inside), (y, covered) in pairs
-        )
-        return Embedded(phi=np.concatenate([self.phi, other.phi]), materns=materns)
+        return by_ratio + by_ratio.T, np.exp(self.scales.log_discrepancy) * np.minimum.outer(gap, gap)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -196,11 +174,6 @@ class Kernel:
     linear: Linear
     materns: tuple[Matern, ...]
     has_fidelity: bool
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the trend's features."""
-        return self.linear.names
 
     def phi(self, hyper: Hyperparameters, codes: Codes) -> Floats:
         """Features of the trend, (m, features)."""
@@ -220,7 +193,13 @@ class Kernel:
         return Embedded(phi=self.linear.embed(hyper, inputs, warped), materns=materns)
 
     def cross(self, hyper: Hyperparameters, a: Embedded, b: Embedded) -> Floats:
-        """k(a, b), (m, n), block by block."""
+        """k(a, b), (m, n), block by block.
+
+        Args:
+            hyper: of the process.
+            a: m points.
+            b: n points.
+        """
         total, rows = np.empty((len(a.phi), len(b.phi))), block_rows(len(b.phi))
         for start in range(0, len(a.phi), rows):
             part = slice(start, start + rows)
@@ -230,7 +209,7 @@ class Kernel:
         return total
 
     def without_trend(self, hyper: Hyperparameters, a: Embedded, b: Embedded) -> Floats:
-        """The sum of the Matern kernels alone: the k of the GP-NAS paper, given w; (m, n)."""
+        """The sum of the Matern kernels alone: the k of the GP-NAS paper, given w; (m, n). Arguments as in `cross`."""
         total = np.zeros((len(a.phi), len(b.phi)))
         for matern, scales, x, y in zip(self.materns, hyper.materns, a.materns, b.materns, strict=True):
             total += matern.cross(scales, x, y)
@@ -245,58 +224,47 @@ class Kernel:
         """k(x, x), (m,)."""
         variance: Floats = np.einsum("mp,mp->m", points.phi, points.phi)
         for scales, (_, inside) in zip(hyper.materns, points.materns, strict=True):
-            variance += scales.outputscale * inside
+            variance += np.exp(scales.log_outputscale) * inside
         return variance
 
-    def with_slopes(self, hyper: Hyperparameters, inputs: tuple[Inputs, ...]) -> "KernelSlopes":
-        """K of points with themselves, and what its gradient needs; inputs: of the points."""
-        warped = [points.warped(hyper) for points in inputs]
-        phi = self.linear.embed(hyper, inputs, warped)
-        pairs = zip(self.materns, hyper.materns, inputs, warped, strict=True)
-        materns = [matern.with_slopes(hyper, scales, at, x) for matern, scales, at, x in pairs]
-        covariance = phi @ phi.T
-        for each in materns:
-            covariance += each.covariance
-        return KernelSlopes(kernel=self, hyper=hyper, inputs=inputs, covariance=covariance, phi=phi, materns=materns)
+    def with_vjp(
+        self, hyper: Hyperparameters, inputs: tuple[Inputs, ...]
+    ) -> tuple[Floats, Callable[[Floats], Hyperparameters]]:
+        """K of n points with themselves, and a function of W (n, n), symmetric: 0.5 tr(W dK) by each hyperparameter.
 
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class KernelSlopes:
-    """K of n points at certain hyperparameters, with its gradient."""
-
-    kernel: Kernel
-    hyper: Hyperparameters
-    inputs: tuple[Inputs, ...]
-    covariance: Floats
-    phi: Floats
-    materns: list[MaternSlopes]
-
-    def gradient(self, weights: Floats, *, noise: float, fidelity: FidelityScales | None) -> Hyperparameters:
-        """0.5 tr(W dK) by each hyperparameter.
+        In that gradient the parts of noise and fidelity, which K does not depend on, are 0 and None.
 
         Args:
-            weights: W, (n, n), symmetric.
-            noise: the part of the gradient by log s2, which does not come from K; it is passed on.
-            fidelity: the same of the fidelity kernel.
+            hyper: of the process.
+            inputs: the points in each group.
         """
-        weighted = weights @ self.phi
-        warping, found = 0.0, []
-        parts = zip(self.kernel.materns, self.materns, self.inputs, self.kernel.linear.ordinals(), strict=True)
-        for matern, slopes, points, columns in parts:
-            lengthscales, by_warping = slopes.gradient(weights)
-            phi_by_warping = self.hyper.trend_std * slopes.warped_slopes * points.inside[:, None]
-            warping += by_warping + float(np.vdot(phi_by_warping, weighted[:, columns]))
-            by_outputscale = 0.5 * float(np.vdot(weights, slopes.covariance))
-            found.append(
-                MaternScales(log_outputscale=by_outputscale, log_lengthscales=matern.group.gather(lengthscales))
+        warped = [points.warped(hyper) for points in inputs]
+        phi = self.linear.embed(hyper, inputs, warped)
+        slopes = [points.warped_slopes(hyper, x) for points, x in zip(inputs, warped, strict=True)]
+        parts = [
+            matern.with_vjp(scales, x, by_warping, points.inside)
+            for matern, scales, x, by_warping, points in zip(
+                self.materns, hyper.materns, warped, slopes, inputs, strict=True
             )
-        return Hyperparameters(
-            log_noise=noise,
-            log_trend=0.5 * float(np.vdot(self.phi[:, 1:], weighted[:, 1:])),
-            log_warping=warping,
-            materns=tuple(found),
-            fidelity=fidelity,
-        )
+        ]
+        total = phi @ phi.T
+        for covariance, _ in parts:
+            total += covariance
+
+        def vjp(weights: Floats) -> Hyperparameters:
+            weighted = weights @ phi
+            warping, materns = 0.0, []
+            for (_, part), points, slope, columns in zip(parts, inputs, slopes, self.linear.ordinals(), strict=True):
+                scales, by_warping = part(weights)
+                materns.append(scales)
+                phi_by_warping = np.exp(0.5 * hyper.log_trend) * slope * points.inside[:, None]
+                warping += by_warping + float(np.vdot(phi_by_warping, weighted[:, columns]))
+            trend = 0.5 * float(np.vdot(phi[:, 1:], weighted[:, 1:]))
+            return Hyperparameters(
+                log_noise=0.0, log_trend=trend, log_warping=warping, materns=tuple(materns), fidelity=None
+            )
+
+        return total, vjp
 
 
 def make_kernel(encoding: Encoding, smoothness: float = 2.5, *, has_fidelity: bool = False) -> Kernel:

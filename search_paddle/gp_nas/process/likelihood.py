@@ -2,7 +2,7 @@
 
     W = alpha alpha' - C^-1, (n, n): twice the derivative of the log likelihood by the entries of C (other symbols: posterior.py)
 
-Source: Rasmussen and Williams, Gaussian Processes for Machine CovarianceSlopes, equations 5.8 and 5.9.
+Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, equations 5.8 and 5.9.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ class Likelihood:
 
     def __call__(self, hyper: Hyperparameters) -> tuple[float, Hyperparameters]:
         """Log marginal likelihood and its derivative by each hyperparameter."""
-        values, covariance = self._values, self._covariance(hyper)
-        factor = factorise(covariance.matrix)
+        values, (covariance, vjp) = self._values, self._covariance(hyper)
+        factor = factorise(covariance)
         alpha = dpotrs(factor, values, lower=1)[0]
         log_determinant = 2.0 * np.log(np.diag(factor)).sum()
         value = -0.5 * (values @ alpha + log_determinant + len(values) * np.log(2.0 * np.pi))
-        return float(value), covariance.gradient(np.outer(alpha, alpha) - inverse(factor))
+        return float(value), vjp(np.outer(alpha, alpha) - inverse(factor))
 
 
 class Density:
@@ -63,7 +63,13 @@ class Density:
 
 
 def fit(density: Density, priors: Priors, starts: Sequence[Floats]) -> Floats:
-    """The vector of largest posterior density that L-BFGS finds from the starts, (h,)."""
+    """The vector of largest posterior density that L-BFGS finds, (h,).
+
+    Args:
+        density: log posterior density and its gradient.
+        priors: give the bounds.
+        starts: vectors (h,), at least one.
+    """
     box = Bounds(priors.low, priors.high)
 
     def loss(vector: Floats) -> tuple[float, Floats]:

@@ -15,7 +15,7 @@
     mean, var    (m,)     k* alpha;  k** - |L^-1 k*'|^2: of the latent score at the highest fidelity, without noise
     hyper                 the hyperparameters by name (hyperparameters.py); a vector (h,) only for the optimiser
 
-Sources: Rasmussen and Williams, Gaussian Processes for Machine CovarianceSlopes, algorithm 2.1 and equation 5.12; GP-NAS (Li et al.,
+Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, algorithm 2.1 and equation 5.12; GP-NAS (Li et al.,
 CVPR 2020) for the trend, here integrated out: trend.py gives its posterior.
 """
 
@@ -27,8 +27,9 @@ import numpy as np
 from search_paddle.gp_nas.encoding import Codes, Floats
 from search_paddle.gp_nas.process.covariance import Observations, append_row, assemble, cross, noise
 from search_paddle.gp_nas.process.factor import Factor, make_factor
+from search_paddle.gp_nas.process.groups import Embedded
 from search_paddle.gp_nas.process.hyperparameters import Hyperparameters
-from search_paddle.gp_nas.process.kernels import Embedded, Kernel
+from search_paddle.gp_nas.process.kernels import Kernel
 from search_paddle.gp_nas.process.matern import block_rows
 
 SMALLEST_VARIANCE = 1e-10
@@ -132,7 +133,13 @@ class Posterior:
 
 
 def make_posterior(kernel: Kernel, hyper: Hyperparameters, observations: Observations) -> Posterior:
-    """Condition on observations; without any this is the prior."""
+    """Condition on observations.
+
+    Args:
+        kernel: of the process.
+        hyper: of the process.
+        observations: n >= 0; without any this is the prior.
+    """
     points = kernel.embed(hyper, observations.codes)
     factor = make_factor(assemble(kernel, hyper, observations, points))
     return Posterior(

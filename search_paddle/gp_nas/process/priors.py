@@ -83,7 +83,7 @@ def make_priors(kernel: Kernel) -> Priors:
 
 def _collect(kernel: Kernel, value: Callable[[Prior], float]) -> Hyperparameters:
     """One figure of every prior."""
-    slopes, count = max(len(kernel.features) - 1, 1), len(kernel.materns)
+    slopes, count = max(len(kernel.linear.names) - 1, 1), len(kernel.materns)
     trend = math.log(TREND_VARIANCE / slopes)
     outputscale = value(Prior(-math.log(count), 1.0, -6.0, 4.0, 0.0))
     return Hyperparameters(

@@ -97,4 +97,4 @@ def trend_of(posterior: Posterior) -> Trend:
         covariance -= phi @ prior @ phi.T
     covariance += noise(hyper, observed)
     mean, spread = posterior_of_weights(phi, covariance, values, np.zeros(len(prior)), prior)
-    return Trend(names=kernel.features, mean=mean, covariance=spread)
+    return Trend(names=kernel.linear.names, mean=mean, covariance=spread)

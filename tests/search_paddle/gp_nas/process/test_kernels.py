@@ -114,7 +114,7 @@ def test_a_single_choice_takes_no_part():
     plain = make_kernel(make_encoding(SearchSpace.from_choices({"a": [1, 2]})))
     padded = make_kernel(make_encoding(SearchSpace.from_choices({"a": [1, 2], "b": [7], "c": ["x"]}, ["c"])))
     assert len(mode(plain).pack()) == len(mode(padded).pack())
-    assert padded.features == ("1", "a")
+    assert padded.linear.names == ("1", "a")
 
 
 @pytest.mark.parametrize("smoothness", SMOOTHNESS)

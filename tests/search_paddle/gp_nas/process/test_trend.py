@@ -43,7 +43,7 @@ def paddleslim(phi, covariance, values, mean, prior):
 def test_both_forms_agree(count):
     kernel, hyper, observed, _ = problem(count)
     rng = np.random.default_rng(count)
-    size = len(kernel.features)
+    size = len(kernel.linear.names)
     root = rng.standard_normal((size, size))
     phi, mean, prior = kernel.phi(hyper, observed.codes), rng.standard_normal(size), root @ root.T + np.eye(size)
     known = kernel.embed(hyper, observed.codes)
