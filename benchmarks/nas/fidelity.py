@@ -1,12 +1,12 @@
-"""Do short trainings inform about long ones? Kendall tau and coverage on long scores, with and without the short ones.
+"""Does low fidelity (short trainings) inform about high fidelity (long ones)? Kendall tau and coverage on long scores.
 
     .venv/bin/python -m benchmarks.nas.fidelity ../shared/data [--draws 20]
 
-Each draw trains some random architectures long and others (or all) short; long scores of architectures that were not trained long
-are predicted. Three models, the same draws: the long scores alone; both, told with their steps; both as if they were the same
-(with the average gain added), which is what a search does that knows no steps. Cases: the project's table of super-resolution
-networks (steps 140 and 280 of the long training itself; 140 of another seed), and columns of nas_bench_mr that agree (seg_4x with
-seg) and hardly do (cls_50_100 with cls_50_1000). Writes fidelity.md and fidelity.json here.
+Each draw trains some random architectures long and others (or all) short. Long scores of architectures that were not trained
+long are predicted. Three models see the same draws: the long scores alone; both, told with their steps; both as if they had one
+fidelity (with the average gain added), which is what a search does that knows no steps. Cases: the project's table of
+super-resolution networks (steps 140 and 280 of the long training itself; 140 of another seed), and columns of nas_bench_mr that
+agree (seg_4x with seg) and hardly do (cls_50_100 with cls_50_1000). Writes fidelity.md and fidelity.json here.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Case:
 
 
 def cases(data: Path) -> Iterator[Case]:
-    """All of them."""
+    """All cases."""
     table = SrTable.read(TABLE)
     points, long = [row["point"] for row in table.rows], table.scores("long")
     curves = [dict(row["runs"]["long"]["validation"]) for row in table.rows]
@@ -69,33 +69,41 @@ def cases(data: Path) -> Iterator[Case]:
         yield Case(name=name, space=SPACE, points=points, short=short, long=long, steps=(step, most), sizes=sizes)
     table = read_table(data, "nas_bench_mr")
     points = [table.space.point(index) for index in table.indices]
-    for cheap, dear in (("seg_4x_mIoU", "seg_mIoU"), ("cls_50_100_top1", "cls_50_1000_top1")):
+    for low, high in (("seg_4x_mIoU", "seg_mIoU"), ("cls_50_100_top1", "cls_50_1000_top1")):
         yield Case(
-            name=f"nas_bench_mr, {cheap} for {dear}",
+            name=f"nas_bench_mr, {low} for {high}",
             space=table.space,
             points=points,
-            short=table.columns[cheap],
-            long=table.columns[dear],
+            short=table.columns[low],
+            long=table.columns[high],
             steps=(1, 4),
             sizes=((25, 100), (50, 100)),
         )
 
 
-def predict(case: Case, model: str, dear: np.ndarray, cheap: np.ndarray, held: np.ndarray) -> tuple[Any, Any]:
-    """Mean and std of the long scores of held-out rows."""
+def predict(case: Case, model: str, high: np.ndarray, low: np.ndarray, held: np.ndarray) -> tuple[Any, Any]:
+    """Mean and std of the long scores of held-out rows.
+
+    Args:
+        case: the architectures and scores.
+        model: of MODELS.
+        high: rows that are trained long.
+        low: rows that are trained short.
+        held: rows to predict.
+    """
     sampler = GPNAS(case.space, seed=0)
-    both = np.concatenate([cheap, dear])
+    both = np.concatenate([low, high])
     if model == "with steps":
-        steps = [case.steps[0]] * len(cheap) + [case.steps[1]] * len(dear)
-        scores = np.concatenate([case.short[cheap], case.long[dear]])
+        steps = [case.steps[0]] * len(low) + [case.steps[1]] * len(high)
+        scores = np.concatenate([case.short[low], case.long[high]])
         sampler.tell([case.points[row] for row in both], scores.tolist(), steps)
     elif model == "as if equal":
-        others = np.setdiff1d(cheap, dear)
-        gain = float(np.mean(case.long[dear] - case.short[dear]))
+        others = np.setdiff1d(low, high)
+        gain = float(np.mean(case.long[high] - case.short[high]))
         sampler.tell([case.points[row] for row in others], (case.short[others] + gain).tolist())
-        sampler.tell([case.points[row] for row in dear], case.long[dear].tolist())
+        sampler.tell([case.points[row] for row in high], case.long[high].tolist())
     else:
-        sampler.tell([case.points[row] for row in dear], case.long[dear].tolist())
+        sampler.tell([case.points[row] for row in high], case.long[high].tolist())
     return sampler.predict([case.points[row] for row in held])
 
 

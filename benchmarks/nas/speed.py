@@ -101,7 +101,7 @@ def measure_process(python: Path) -> list[dict[str, Any]]:
 
 
 def measure_append(posterior: Any, codes: np.ndarray, candidates: np.ndarray) -> list[dict[str, Any]]:
-    """One training more: the factor alone, and the whole posterior, against both made anew."""
+    """One training more: the factor alone, and the whole posterior, against a new factor and a new posterior."""
     one = Observations(codes=codes, values=np.ones(1), repeats=np.ones(1), gap=np.zeros(1))
     joined = posterior.observations.joined(one)
     points = posterior.kernel.embed(posterior.hyper, joined.codes)
@@ -114,10 +114,10 @@ def measure_append(posterior: Any, codes: np.ndarray, candidates: np.ndarray) ->
         factors.append((grown, seconds(lambda: cholesky(covariance, lower=True), 20)))
         grown = seconds(lambda: posterior.appended(one), 100)
         wholes.append((grown, seconds(lambda: make_posterior(posterior.kernel, posterior.hyper, joined), 10)))
-    grown, anew = posterior.appended(one), make_posterior(posterior.kernel, posterior.hyper, joined)
+    grown, afresh = posterior.appended(one), make_posterior(posterior.kernel, posterior.hyper, joined)
     difference = max(
         float(np.max(np.abs(left - right)))
-        for left, right in zip(grown.predict(candidates), anew.predict(candidates), strict=True)
+        for left, right in zip(grown.predict(candidates), afresh.predict(candidates), strict=True)
     )
     return [
         row(f"one training more at {TRAININGS}: the factor", "a new Cholesky factor", factors),

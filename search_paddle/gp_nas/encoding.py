@@ -1,7 +1,7 @@
 """Points of a search space as integer codes: one row a point, the family first, then one column a dimension name.
 
-A name that several families use has one column; its codes count the union of their choices, so that equal values have equal codes
-in every family. A dimension that a family lacks has the code -1.
+A name that several families use has one column. Its codes count the union of their choices, so that equal values have equal codes
+in every family. If a family lacks a dimension, its points have the code -1 there.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Column:
         name: of the dimension.
         choices: the union of the families' choices; a code counts them.
         ordered: ordinal or categorical.
-        codes: family -> code of each of its digits, shape (its choices,); families without the dimension are left out.
+        codes: family -> code of each of its digits, shape (its choices,); only families that have the dimension.
     """
 
     name: str
@@ -37,9 +37,9 @@ class Column:
     codes: dict[int, Codes]
 
     def positions(self, families: Sequence[int]) -> Floats:
-        """Where each code stands on [0, 1], counting only choices that one of the families has; shape (choices,).
+        """Position of each code on [0, 1], among the choices that one of these families has; shape (choices,).
 
-        Choices are evenly spaced in their order. Those of other families stand at 0 and are never looked up.
+        Choices are evenly spaced in their order. Choices of other families have position 0, which is never used.
         """
         used = sorted({int(code) for family in families for code in self.codes[family]})
         positions = np.zeros(len(self.choices))
@@ -49,11 +49,11 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Encoding:
-    """How the numbers of points become codes.
+    """Turns numbers of points into codes.
 
     Attributes:
         space: the search space.
-        columns: one a dimension name, sorted; column i of the codes is number 1 + i.
+        columns: one for each dimension name, sorted; columns[i] is column 1 + i of the codes.
     """
 
     space: SearchSpace

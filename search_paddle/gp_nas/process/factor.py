@@ -1,7 +1,7 @@
-"""Cholesky factors that grow by rows: appending a training costs O(n^2), refactoring O(n^3).
+"""Cholesky factors that grow by rows: to append a training costs O(n^2), a new factor O(n^3).
 
-A factor L (lower) of n rows is kept packed, row after row, n (n + 1) / 2 numbers: a new row is put at the end, and one right-hand
-side is solved in the time that reading it takes. Many right-hand sides are solved with the full matrix.
+A lower factor L of n rows is kept packed, row after row, n (n + 1) / 2 numbers. A new row is put at the end, and a single right-hand
+side is solved in the time that it takes to read L. Many right-hand sides are solved with the full matrix.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from search_paddle.gp_nas.encoding import Floats
 from shared.errors import NonFiniteError
 
 JITTERS = (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-SMALLEST_PIVOT = 1e-10  # squared, of the diagonal: below it a row is more rounding than number
+SMALLEST_PIVOT = 1e-10  # of the squared pivot, relative to the diagonal: below it, rounding errors dominate
 
 
 class Factor:
@@ -58,7 +58,7 @@ class Factor:
             cross: the row without its last number, (n,).
             variance: that number, on the diagonal.
 
-        Where rounding made the larger matrix indefinite, that number is raised, by 1e-10 of itself.
+        If rounding has made the larger matrix indefinite, that number is raised by 1e-10 of itself.
         """
         row = self.whiten(cross)
         pivot = max(variance - float(row @ row), SMALLEST_PIVOT * variance)
@@ -83,10 +83,10 @@ def make_factor(covariance: Floats) -> Factor:
 
 
 def factorise(covariance: Floats) -> Floats:
-    """Lower Cholesky factor. Where rounding made the matrix indefinite, its diagonal is raised by 1e-8 to 1e-3 of itself.
+    """Lower Cholesky factor. If rounding has made the matrix indefinite, its diagonal is raised by 1e-8 to 1e-3 of itself.
 
     Raises:
-        NonFiniteError: even that does not help.
+        NonFiniteError: the matrix is still not positive definite.
     """
     return _factorise(covariance, lower=1)
 

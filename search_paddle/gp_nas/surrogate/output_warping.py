@@ -2,13 +2,13 @@
 
     identity       (y - mean) / std
     normal_scores  rank r of n to the normal quantile of (r - 1/2) / n
-    half_rank      normal scores below the median, linear above: a tail of broken networks is drawn in, while the best keep their
-                   distances (Song et al., The Vizier Gaussian Process Bandit Algorithm, 2024)
+    half_rank      normal scores below the median, linear above: a tail of broken networks is compressed, while the best keep
+                   their distances (Song et al., The Vizier Gaussian Process Bandit Algorithm, 2024)
 
 Which one is used is decided by evidence: log N(z | 0, C) + log |dz/dy|. Where a map follows ranks, its slope is p(y) / phi(z),
 with p the density of the scores, estimated by spacings of several ranks (Vasicek, 1976, without its bias). Such a map has as many
 free slopes as there are scores, so it has to win by PENALTY. On the tables of the benchmark this mostly keeps the identity where
-it predicts better, and drops it where broken networks dominate the likelihood.
+it predicts better, and replaces it where broken networks dominate the likelihood.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,6 @@ from scipy.stats import norm
 
 from search_paddle.gp_nas.acquisition import (
     ACQUISITIONS,
-    LogExpectedImprovement,
     LogProbabilityOfImprovement,
     log_expected_improvement,
 )
@@ -75,13 +74,15 @@ def test_the_probability_of_improvement_is_that_of_the_normal_distribution():
     assert not np.allclose(ours, norm.logsf(0.7, loc=mean, scale=1.1 * std), rtol=1e-3)
 
 
-def utility(kind, draws, best, rise):
-    """By draws of the warped score, in the unit of the score."""
-    return np.maximum(draws - best, 0.0).mean() * rise if kind is LogExpectedImprovement else np.mean(draws > best)
+# by draws of the warped score, dy/dz of the score above the best: in the score's unit
+UTILITIES = {
+    "log_expected_improvement": lambda draws, best, rise: np.maximum(draws - best, 0.0).mean() * rise,
+    "log_probability_of_improvement": lambda draws, best, rise: np.mean(draws > best),
+}
 
 
-@pytest.mark.parametrize("kind", ACQUISITIONS.values(), ids=ACQUISITIONS)
-def test_an_acquisition_is_averaged_over_the_processes_and_times_the_chance_of_success(kind):
+@pytest.mark.parametrize("name", ACQUISITIONS)
+def test_an_acquisition_is_averaged_over_the_processes_and_times_the_chance_of_success(name):
     """Against draws from each process; near the best score, where draws see an improvement."""
     space = SearchSpace.from_choices({"a": list(range(8)), "b": list(range(4))})
     encoding, rng = make_encoding(space), np.random.default_rng(0)
@@ -96,7 +97,7 @@ def test_an_acquisition_is_averaged_over_the_processes_and_times_the_chance_of_s
         mean, variance = posterior.predict(codes)
         draws = rng.normal(mean, np.sqrt(variance + posterior.noise), (200_000, 2)).T
         best = posterior.observations.values.max()
-        expected += component.weight * np.array([utility(kind, each, best, component.warping.rise) for each in draws])
+        expected += component.weight * np.array([UTILITIES[name](each, best, component.warping.rise) for each in draws])
     expected *= model.success.probability(codes)
-    np.testing.assert_allclose(np.exp(kind(model.components, model.success)(codes)), expected, rtol=0.02)
+    np.testing.assert_allclose(np.exp(ACQUISITIONS[name](model.components, model.success)(codes)), expected, rtol=0.02)
     assert not np.allclose(expected / model.success.probability(codes), expected, rtol=0.02)
