@@ -4,8 +4,8 @@
     .venv-peers/bin/python -m benchmarks.nas.peers ../shared/data --out runs/peers
 
 One process, one thread. What is finished is kept in the folder of --out, a line a piece of work; run again, it goes on. Our own
-lines carry a hash of search_paddle/gp_nas, so after a change of the sampler only our searches run again. At the end the summary is
-written to benchmarks/nas/peers.json and its tables to benchmarks/nas/results.md.
+lines carry a hash of search_paddle/gp_nas, so after a change of the sampler only our searches run again. At the end the summary
+is written to benchmarks/nas/peers.json and its tables to benchmarks/nas/results.md.
 """
 
 import argparse

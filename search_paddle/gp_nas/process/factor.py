@@ -1,7 +1,7 @@
 """Cholesky factors that grow by rows: to append a training costs O(n^2), a new factor O(n^3).
 
-A lower factor L of n rows is kept packed, row after row, n (n + 1) / 2 numbers. A new row is put at the end, and a single right-hand
-side is solved in the time that it takes to read L. Many right-hand sides are solved with the full matrix.
+A lower factor L of n rows is kept packed, row after row, n (n + 1) / 2 numbers. A new row is put at the end, and a single
+right-hand side is solved in the time that it takes to read L. Many right-hand sides are solved with the full matrix.
 """
 
 import numpy as np
@@ -67,11 +67,6 @@ class Factor:
     def inverse(self) -> Floats:
         """C^-1, (n, n)."""
         return inverse(self.full)
-
-    def log_determinant(self) -> float:
-        """Log det C."""
-        diagonal = np.cumsum(np.arange(1, self.count + 1)) - 1
-        return 2.0 * float(np.log(self.packed[diagonal]).sum())
 
 
 def make_factor(covariance: Floats) -> Factor:

@@ -89,12 +89,6 @@ class Posterior:
         mean: Floats = self.observations.values - (1.0 - own) * (noise_covariance @ self.alpha)
         return mean
 
-    def log_likelihood(self) -> float:
-        """Log N(z | 0, C)."""
-        values = self.observations.values
-        square = float(values @ self.alpha)
-        return -0.5 * (square + self.factor.log_determinant() + len(values) * float(np.log(2.0 * np.pi)))
-
     def appended(self, new: Observations, values: Floats | None = None) -> "Posterior":
         """The posterior with more observations: O(n^2) each instead of the O(n^3) of a new factor; equal to it to rounding.
 

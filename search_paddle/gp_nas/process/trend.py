@@ -13,7 +13,7 @@ reported or to be the prior of other data. With the same data as before, these w
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cholesky, solve_triangular
 
 from search_paddle.gp_nas.encoding import Floats
 from search_paddle.gp_nas.process.covariance import noise
@@ -56,30 +56,6 @@ def posterior_of_weights(
     whitened = solve_triangular(root, np.column_stack([spread.T, values - phi @ mean]), lower=True)
     gain, residual = whitened[:, :-1], whitened[:, -1]
     return mean + gain.T @ residual, prior - gain.T @ gain
-
-
-def predict_given_weights(
-    phi: tuple[Floats, Floats],
-    covariances: tuple[Floats, Floats, Floats],
-    values: Floats,
-    weights: tuple[Floats, Floats],
-) -> tuple[Floats, Floats]:
-    """Mean and variance of the latent score at m new points, from w1 and S1: the two-step form of the integrated process.
-
-        mean = phi* w1 + k* C_k^-1 (z - Phi w1)      var = k** - k* C_k^-1 k*' + r' S1 r,   r = phi* - Phi' C_k^-1 k*'
-
-    Args:
-        phi: Phi (n, p) and phi* (m, p).
-        covariances: C_k (n, n), k* (m, n) and the diagonal k** (m,), all without trend.
-        values: z, (n,).
-        weights: w1 and S1.
-    """
-    (old, new), (covariance, cross, diagonal), (mean, spread) = phi, covariances, weights
-    factor = cho_factor(covariance, lower=True)
-    projected = cho_solve(factor, cross.T)
-    rest = new - projected.T @ old
-    variance = diagonal - np.einsum("mn,nm->m", cross, projected) + np.einsum("mp,pq,mq->m", rest, spread, rest)
-    return new @ mean + projected.T @ (values - old @ mean), variance
 
 
 def trend_of(posterior: Posterior) -> Trend:

@@ -11,7 +11,7 @@ from search_paddle.gp_nas.process.kernels import make_kernel
 from search_paddle.gp_nas.process.likelihood import Likelihood
 from search_paddle.gp_nas.process.posterior import make_posterior
 from search_paddle.gp_nas.process.priors import make_priors
-from search_paddle.gp_nas.process.trend import posterior_of_weights, predict_given_weights, trend_of
+from search_paddle.gp_nas.process.trend import posterior_of_weights, trend_of
 from search_paddle.gp_nas.surrogate.evaluations import FidelityRange
 from shared.space import SearchSpace
 
@@ -86,7 +86,7 @@ def test_an_appended_posterior_equals_a_new_one():
     assert not np.allclose(grown.predict(CODES)[0], known, atol=1e-3)
 
 
-def test_the_posterior_of_the_trend_predicts_as_the_process_does():
+def test_the_posterior_of_the_trend_predicts_as_the_process_does(two_step_prediction):
     _, observed, kernel, hyper = problem(3)
     posterior = make_posterior(kernel, hyper, observed)
     trend, loading = trend_of(posterior), 1 + hyper.fidelity.ratio * observed.gap
@@ -102,7 +102,7 @@ def test_the_posterior_of_the_trend_predicts_as_the_process_does():
     )
     weights = (trend.mean, trend.covariance)
     for ours, direct in zip(
-        predict_given_weights((phi, new), covariances, observed.values, weights), posterior.predict(CODES), strict=True
+        two_step_prediction((phi, new), covariances, observed.values, weights), posterior.predict(CODES), strict=True
     ):
         np.testing.assert_allclose(ours, direct, rtol=0, atol=1e-8)
     mean, _ = posterior_of_weights(phi, without, observed.values, np.zeros(len(prior)), prior)

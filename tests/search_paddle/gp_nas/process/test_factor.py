@@ -13,12 +13,11 @@ def positive(count, seed=0):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 30])
-def test_solving_and_determinant(count):
+def test_solving(count):
     matrix, right = positive(count), np.random.default_rng(1).standard_normal((count, 4))
     factor = make_factor(matrix)
     np.testing.assert_allclose(factor.full @ factor.full.T, matrix, atol=1e-12)
     assert np.array_equal(factor.full, np.tril(factor.full))
-    assert abs(factor.log_determinant() - np.linalg.slogdet(matrix)[1]) < 1e-10
     np.testing.assert_allclose(factor.solve(right[:, 0]), np.linalg.solve(matrix, right[:, 0]), atol=1e-11)
     for parts in (right, right[:, 0]):
         np.testing.assert_allclose(factor.full @ factor.whiten(parts), parts, atol=1e-12)

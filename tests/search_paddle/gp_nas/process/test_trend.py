@@ -9,7 +9,7 @@ from search_paddle.gp_nas.process.covariance import Observations, noise
 from search_paddle.gp_nas.process.kernels import make_kernel
 from search_paddle.gp_nas.process.posterior import make_posterior
 from search_paddle.gp_nas.process.priors import make_priors
-from search_paddle.gp_nas.process.trend import posterior_of_weights, predict_given_weights, trend_of
+from search_paddle.gp_nas.process.trend import posterior_of_weights, trend_of
 from shared.space import SearchSpace
 
 SPACE = SearchSpace.from_families({"drn": {"a": [1, 2, 4], "b": [1, 2, 3]}, "rcan": {"a": [1, 4, 8], "c": [0, 1]}})
@@ -60,7 +60,7 @@ def test_both_forms_agree(count):
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 14])
-def test_integrating_w_out_equals_predicting_with_its_posterior(count):
+def test_integrating_w_out_equals_predicting_with_its_posterior(count, two_step_prediction):
     kernel, hyper, observed, everything = problem(count, seed=count)
     posterior = make_posterior(kernel, hyper, observed)
     trend = trend_of(posterior)
@@ -71,7 +71,7 @@ def test_integrating_w_out_equals_predicting_with_its_posterior(count):
     diagonal = np.diag(kernel.without_trend(hyper, held, held))
 
     def two_steps(spread):
-        return predict_given_weights((old, new), (covariance, cross, diagonal), observed.values, (trend.mean, spread))
+        return two_step_prediction((old, new), (covariance, cross, diagonal), observed.values, (trend.mean, spread))
 
     for ours, other in zip(posterior.predict(everything), two_steps(trend.covariance), strict=True):
         np.testing.assert_allclose(ours, other, rtol=0, atol=1e-10)
