@@ -13,21 +13,19 @@ import numpy as np
 
 from search_paddle.gp_nas.encoding import Encoding
 from search_paddle.gp_nas.process.covariance import Observations
-from search_paddle.gp_nas.process.kernels import Kernel, make_kernel
+from search_paddle.gp_nas.process.kernels import Kernel
 from search_paddle.gp_nas.process.posterior import make_posterior
-from search_paddle.gp_nas.process.priors import make_priors
 from search_paddle.gp_nas.surrogate.evaluations import (
     Evaluation,
     FidelityRange,
     PointAtSteps,
     by_row,
     observations,
-    succeeded,
 )
 from search_paddle.gp_nas.surrogate.fit import WeightedModel, fit_models
 from search_paddle.gp_nas.surrogate.output_warping import MAPS
 from search_paddle.gp_nas.surrogate.predict import Component, Surrogate
-from search_paddle.gp_nas.surrogate.success import Success, make_success
+from search_paddle.gp_nas.surrogate.success import make_success
 
 ALWAYS = 16  # scores: up to here every one is followed by a fit, then every tenth more
 
@@ -67,7 +65,7 @@ def make_surrogate(encoding: Encoding, evaluations: Sequence[Evaluation], before
         components = tuple(_appended(component, observed) for component in components)
     return Surrogate(
         components=components,
-        success=_success(encoding, evaluations),
+        success=make_success(encoding, evaluations),
         rows=rows,
         fidelities=fidelities,
         scored=len(finite),
@@ -119,10 +117,3 @@ def _appended(component: Component, observed: Observations) -> Component:
     warping = MAPS[component.warping.name](seen.values)
     new = replace(seen, values=warping.values).rows(slice(len(component.posterior.alpha), None))
     return replace(component, warping=warping, posterior=component.posterior.appended(new, warping.values))
-
-
-def _success(encoding: Encoding, evaluations: Sequence[Evaluation]) -> Success:
-    success = sorted(succeeded(evaluations).items())
-    failed = np.array([not each for _, each in success], dtype=bool)
-    kernel = make_kernel(encoding)
-    return make_success(kernel, make_priors(kernel), encoding.codes([point for point, _ in success]), failed)

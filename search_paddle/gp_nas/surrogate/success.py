@@ -5,16 +5,17 @@ fail, too. The kernel is that of the scores, its hyperparameters at the prior's 
 The noise is large: half of a label's variance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from search_paddle.gp_nas.encoding import Codes, Floats
+from search_paddle.gp_nas.encoding import Codes, Encoding, Floats
 from search_paddle.gp_nas.process.covariance import Observations
-from search_paddle.gp_nas.process.kernels import Kernel
+from search_paddle.gp_nas.process.kernels import make_kernel
 from search_paddle.gp_nas.process.posterior import Posterior, make_posterior
-from search_paddle.gp_nas.process.priors import Priors
+from search_paddle.gp_nas.process.priors import make_priors
+from search_paddle.gp_nas.surrogate.evaluations import Evaluation, succeeded
 
 LABEL_NOISE = 0.5  # variance, of a label's
 LIMITS = (0.01, 1.0)  # of the probability: a linear model of labels can leave [0, 1]
@@ -39,20 +40,19 @@ class Success:
         return np.clip(self.rate + _label_std(self.rate) * self.posterior.mean(codes), *LIMITS)
 
 
-def make_success(kernel: Kernel, priors: Priors, codes: Codes, failed: NDArray[np.bool_]) -> Success:
-    """The model of trained points.
-
-    Args:
-        kernel: of the scores' process.
-        priors: of that kernel.
-        codes: of n points, (n, columns).
-        failed: whether each failed, (n,).
-    """
-    hyper = replace(priors.mode, log_noise=float(np.log(LABEL_NOISE)))
+def make_success(encoding: Encoding, evaluations: Sequence[Evaluation]) -> Success:
+    """The model of evaluations. A point succeeded if one of its longest trainings gave a score."""
+    known = sorted(succeeded(evaluations).items())
+    failed = np.array([not success for _, success in known], dtype=bool)
     rate = (float(np.sum(~failed)) + 1.0) / (len(failed) + 2.0) if failed.any() else 1.0
-    values = (np.where(failed, 0.0, 1.0) - rate) / _label_std(rate)
-    ones = np.ones(len(failed))
-    observed = Observations(codes=codes, values=values, repeats=ones, gap=np.zeros(len(failed)))
+    observed = Observations(
+        codes=encoding.codes([point for point, _ in known]),
+        values=(np.where(failed, 0.0, 1.0) - rate) / _label_std(rate),
+        repeats=np.ones(len(failed)),
+        gap=np.zeros(len(failed)),
+    )
+    kernel = make_kernel(encoding)
+    hyper = replace(make_priors(kernel).mode, log_noise=float(np.log(LABEL_NOISE)))
     return Success(rate=rate, posterior=make_posterior(kernel, hyper, observed))
 
 
