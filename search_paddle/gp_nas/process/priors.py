@@ -9,7 +9,6 @@ would be e^3 times higher, so the location is shifted by -2.5.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -67,17 +66,17 @@ class Priors:
 
 def make_priors(kernel: Kernel) -> Priors:
     """The priors of a kernel's hyperparameters."""
-    location, spread, low, high = (
-        _collect(kernel, itemgetter(Prior._fields.index(name))) for name in ("location", "spread", "low", "high")
-    )
-    smooth = _collect(kernel, lambda prior: prior.location + prior.shift)
+
+    def vector(value: Callable[[Prior], float]) -> Floats:
+        return _collect(kernel, value).pack()
+
     return Priors(
-        mode=location,
-        location=location.pack(),
-        spread=spread.pack(),
-        low=low.pack(),
-        high=high.pack(),
-        smooth=smooth.pack(),
+        mode=_collect(kernel, lambda prior: prior.location),
+        location=vector(lambda prior: prior.location),
+        spread=vector(lambda prior: prior.spread),
+        low=vector(lambda prior: prior.low),
+        high=vector(lambda prior: prior.high),
+        smooth=vector(lambda prior: prior.location + prior.shift),
     )
 
 
