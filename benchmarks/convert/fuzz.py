@@ -13,11 +13,11 @@ LIMIT_MIB beyond the start.
 
 import argparse
 import io
+import os
 import pickle
 import resource
 import signal
 import tempfile
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,14 +28,19 @@ import torch
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
+from benchmarks.convert.forked import Decode, forked
+from benchmarks.convert.torch_load import decode_bare, decode_checked
 from shared.errors import GpnasError
 from shared.network.families import build_graph, dual_graphs
 from shared.network.initialization import random_weights
 from shared.records.weights import WeightsFile, load_weights, save_weights
 from shared.spec import parse
-from weights_convert.convert.read import read_weights
+from weights_convert.convert.foreign.files import read_checkpoint
+from weights_convert.convert.foreign.worker import decode
+from weights_convert.convert.read import read_weights, weights_in
 from weights_convert.convert.write import write_weights
 
+GOOD = ("refused", "refused by a limit", "right load")
 LIMIT_S = 10.0  # CPU seconds; an honest file takes 0.05
 LIMIT_MIB = 256  # an honest file has at most 1
 Reader = Callable[[Path], dict[str, np.ndarray]]
@@ -134,22 +139,31 @@ def _place(generator: np.random.Generator, data: bytearray) -> int:
     return at
 
 
-def ours(path: Path) -> dict[str, np.ndarray]:
-    """The readers under test; our own files go through the one that every command uses."""
-    return load_weights(path).weights if path.name == "own.safetensors" else read_weights(path).file.weights
+def reader(decode: Decode) -> Reader:
+    """The path of every command, with a fork in place of a fresh process for each file."""
+
+    def read(path: Path) -> dict[str, np.ndarray]:
+        if path.name == "own.safetensors":  # our own files go through the reader that every command uses
+            return load_weights(path).weights
+        checkpoint = read_checkpoint(path, run=lambda file_format, data: forked(file_format, data, decode))
+        return weights_in(checkpoint).file.weights
+
+    return read
 
 
 def naive(path: Path) -> dict[str, np.ndarray]:
     """The known-wrong control: a reader that checks nothing by itself, and puts 1 for the first number."""
-    arrays = independent(path.read_bytes())
+    arrays = independent(path)
     return {name: np.concatenate([[1], array.ravel()[1:]]).astype(np.float32) for name, array in arrays.items()}
 
 
-def outcome(path: Path, read: Reader, honest: dict[str, np.ndarray]) -> str:
-    """How reading ends: "refused", "right load", or what is wrong."""
+def outcome(path: Path, read: Reader, honest: dict[str, np.ndarray], expect: Reader) -> str:
+    """How reading ends: one of GOOD, or what is wrong."""
     try:
         found = read(path)
     except GpnasError as error:
+        if any(words in str(error) for words in ("more memory or time", "was stopped by")):
+            return "refused by a limit"
         return "refused" if str(error) else "an error without a message"
     except TimeoutError:
         return f"more than {LIMIT_S} s"
@@ -158,7 +172,7 @@ def outcome(path: Path, read: Reader, honest: dict[str, np.ndarray]) -> str:
     if _equal(found, honest):
         return "right load"
     try:
-        expected = independent(path.read_bytes())
+        expected = expect(path)
     except Exception as error:  # noqa: BLE001  # what this reader finds wrong ours should have found
         return f"accepted, but the independent reader says {type(error).__name__}: {error}"
     return "right load" if _equal(found, expected) else "wrong load"
@@ -171,8 +185,9 @@ def _equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> boo
     )
 
 
-def independent(data: bytes) -> dict[str, np.ndarray]:
+def independent(path: Path) -> dict[str, np.ndarray]:
     """What a file that was accepted holds, by readers that share no code with ours."""
+    data = path.read_bytes()
     if data[8:9] == b"{":
         return load_safetensors(data)
     if data.startswith(b"PK") or data[2:3] == b"\x8a":
@@ -200,24 +215,39 @@ class _OnlyNumpy(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def fuzz(count: int, seed: int, read: Reader = ours) -> Iterator[tuple[str, str, float]]:
+ours = reader(decode)
+READERS: dict[str, tuple[Reader, Reader]] = {  # name -> the reader, and the one that judges it
+    "ours": (ours, independent),
+    "torch": (reader(decode_bare), ours),
+    "torch checked": (reader(decode_checked), ours),
+    "naive": (naive, independent),
+}
+
+
+def fuzz(count: int, seed: int, name: str = "ours") -> Iterator[tuple[str, str, float]]:
     """(file, outcome, CPU seconds) of every mutation; bounded address space, and an alarm for each file."""
+    read, expect = READERS[name]
     signal.signal(signal.SIGPROF, _too_long)
-    with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "corpus").mkdir()
-        files = corpus(Path(name) / "corpus")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "corpus").mkdir()
+        files = corpus(Path(folder) / "corpus")
         _bound_memory()
         for index in range(count):
             generator = np.random.Generator(np.random.Philox(key=[seed, index]))
             honest, other = files[index % len(files)], files[int(generator.integers(len(files)))]
-            path = Path(name) / honest.name
+            path = Path(folder) / honest.name
             path.write_bytes(mutated(generator, honest, other))
-            start = time.process_time()
+            start = _spent()
             signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
-            result = outcome(path, read, honest.weights)
+            result = outcome(path, read, honest.weights, expect)
             signal.setitimer(signal.ITIMER_PROF, 0)
-            failed = result not in ("refused", "right load")
-            yield honest.name, f"index {index}: {result}" if failed else result, time.process_time() - start
+            yield honest.name, result if result in GOOD else f"index {index}: {result}", _spent() - start
+
+
+def _spent() -> float:
+    """CPU seconds of this process and of its ended children."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _too_long(signum: int, frame: object) -> None:
@@ -234,10 +264,10 @@ def report(results: list[tuple[str, str, float]], count: int, seed: int) -> str:
     """The result as Markdown."""
     table: dict[str, Counter[str]] = {}
     for name, result, _ in results:
-        kind = result if result in ("refused", "right load") else "failure"
+        kind = result if result in GOOD else "failure"
         table.setdefault(name, Counter())[kind] += 1
     times = sorted(seconds for _, _, seconds in results)
-    failures = [result for _, result, _ in results if result not in ("refused", "right load")]
+    failures = [result for _, result, _ in results if result not in GOOD]
     text = io.StringIO()
     text.write("# Damaged weights files\n\n")
     text.write(
@@ -245,11 +275,9 @@ def report(results: list[tuple[str, str, float]], count: int, seed: int) -> str:
     )
     text.write(f"torch {torch.__version__.split('+')[0]}, numpy {np.__version__}.\n")
     text.write("What counts as right, and how files are damaged: benchmarks/convert/fuzz.py.\n\n")
-    text.write("| file | refused | right load | failures |\n|---|---|---|---|\n")
-    for name, counts in sorted(table.items()):
-        text.write(f"| {name} | {counts['refused']} | {counts['right load']} | {counts['failure']} |\n")
-    total = sum(table.values(), Counter())
-    text.write(f"| all | {total['refused']} | {total['right load']} | {total['failure']} |\n\n")
+    text.write("| file | refused | refused by a limit | right load | failures |\n|---|---|---|---|---|\n")
+    for name, counts in [*sorted(table.items()), ("all", sum(table.values(), Counter()))]:
+        text.write(f"| {name} | {' | '.join(str(counts[kind]) for kind in (*GOOD, 'failure'))} |\n")
     text.write(f"CPU time of a file: mean {sum(times) / len(times) * 1000:.1f} ms, worst {times[-1] * 1000:.0f} ms ")
     text.write(f"(limit {LIMIT_S:g} s). ")
     text.write(f"Address space was limited to {LIMIT_MIB} MiB above the start.\n")
@@ -261,9 +289,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reader", choices=READERS, default="ours")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    text = report(list(fuzz(args.files, args.seed)), args.files, args.seed)
+    text = report(list(fuzz(args.files, args.seed, args.reader)), args.files, args.seed)
     print(text)
     if args.out is not None:
         args.out.write_text(text, encoding="utf-8")

@@ -60,7 +60,14 @@ def read_weights(
         WeightsError: the file is damaged or holds more than arrays; it has several state dicts and no key; its spec cannot be
             told; or names, shapes or dtypes are not exactly the network's: they are listed, with the nearest names.
     """
-    checkpoint = read_checkpoint(path)
+    return weights_in(read_checkpoint(path), spec=spec, key=key, dual=None if dual is None else read_checkpoint(dual))
+
+
+def weights_in(
+    checkpoint: Checkpoint, *, spec: ArchSpec | None = None, key: str | None = None, dual: Checkpoint | None = None
+) -> Incoming:
+    """The weights in a checkpoint that was read; arguments and errors as in `read_weights`."""
+    path = checkpoint.path
     state = select(checkpoint, key)
     source = Source(arrays=state.arrays, key=state.key, file_format=checkpoint.format)
     upstream = upstream_of(source)
@@ -70,10 +77,10 @@ def read_weights(
         arrays = upstream.to_own(state.arrays, found)
     except (WeightsError, SpecError) as error:
         raise WeightsError(f"{path}: {error}") from None
-    duals = _dual_arrays(checkpoint if dual is None else read_checkpoint(dual))
+    duals = _dual_arrays(checkpoint if dual is None else dual)
     if arrays.keys() & duals.keys():
         raise WeightsError(
-            f"{path}: holds dual models of its own; expected none beside those of {dual or 'their own entries'}"
+            f"{path}: holds dual models of its own; expected none beside those of {dual.path if dual else 'their own entries'}"
         )
     arrays |= duals
     framework = FRAMEWORKS[checkpoint.format]
@@ -164,12 +171,11 @@ def _own_provenance(state: StateDict, spec: ArchSpec) -> dict[str, Any] | None:
 def _provenance(
     checkpoint: Checkpoint, state: StateDict, upstream: Upstream, weights: Mapping[str, np.ndarray], spec: ArchSpec
 ) -> dict[str, Any]:
-    siblings = {str(name) for name in checkpoint.tree} if isinstance(checkpoint.tree, dict) else set()
     raw_or_ema = (
         "ema"
         if "ema" in state.key.lower()
         else "raw"
-        if any("ema" in name.lower() for name in siblings)
+        if any("ema" in name.lower() for name in checkpoint.entries)
         else "not said"
     )
     return {

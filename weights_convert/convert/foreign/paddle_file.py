@@ -6,13 +6,12 @@ array). bfloat16 is written as uint16, unmarked: no network has weights of that 
 """
 
 import io
+import math
 from typing import Any
 
 import numpy as np
 
-from shared.errors import WeightsError
-from weights_convert.convert.foreign.arrays import PLAIN, BufferArray, ForeignArray, checked_shape
-from weights_convert.convert.foreign.pickle_reader import ForeignDict, read_pickle
+from weights_convert.convert.foreign.unpickler import PLAIN, Array, NumpyArray, Unpickler, checked_shape, damaged
 
 NAMES = "StructuredToParameterName@@"
 SLICES = "UnpackBigParamInfor@@"
@@ -25,34 +24,26 @@ def read_paddle(data: bytes) -> Any:
         WeightsError: it is damaged, or holds something else than arrays and plain values.
     """
     stream = io.BytesIO(data)
-    value = read_pickle(stream, PLAIN)
+    value = Unpickler(stream, PLAIN).load()
     if stream.tell() != len(data):
-        raise WeightsError(f"{len(data) - stream.tell()} bytes stand behind the pickle; was the file damaged?")
-    return _tidy(value, len(data)) if isinstance(value, ForeignDict) else value
-
-
-def _tidy(values: ForeignDict, limit: int) -> ForeignDict:
-    joined = ForeignDict((key, value) for key, value in values.items() if key not in (NAMES, SLICES))
-    slices = values.get(SLICES, ForeignDict())
-    if not isinstance(slices, ForeignDict):
-        raise WeightsError(f"{SLICES} is no dict; was the file damaged?")
+        raise damaged(f"{len(data) - stream.tell()} bytes stand behind the pickle")
+    if not isinstance(value, dict):
+        return value
+    slices = value.pop(SLICES, {})
+    value.pop(NAMES, None)
     for name, entry in slices.items():
         match entry:
-            case {"OriginShape": shape, "slices": list(parts)} if name not in joined:
-                joined[name] = _join(joined, parts, checked_shape(shape), limit)
+            case {"OriginShape": shape, "slices": list(parts)} if name not in value:
+                value[name] = _join([value.pop(part, None) for part in parts], checked_shape(shape))
             case _:
-                raise WeightsError(f"{SLICES} does not say shape and slices of each array; was the file damaged?")
-    return joined
+                raise damaged(f"{SLICES} does not say shape and slices of each array")
+    return value
 
 
-def _join(values: ForeignDict, names: list[Any], shape: tuple[int, ...], limit: int) -> BufferArray:
-    parts = [values.pop(name, None) if isinstance(name, str) else None for name in names]
-    arrays = [part.array().reshape(-1) for part in parts if isinstance(part, ForeignArray)]
-    if not arrays or len(arrays) != len(names) or len({array.dtype for array in arrays}) != 1:
-        raise WeightsError("the slices of a big array are missing or of several dtypes; was the file damaged?")
-    if sum(array.nbytes for array in arrays) > limit:
-        raise WeightsError("the slices of a big array hold more bytes than the file; was it made to fill the memory?")
-    whole = np.concatenate(arrays)
-    if whole.size != np.prod(shape, dtype=object):
-        raise WeightsError("the slices of a big array do not fill its shape; was the file damaged?")
-    return BufferArray(whole.reshape(shape))
+def _join(parts: list[Any], shape: tuple[int, ...]) -> NumpyArray:
+    arrays = [part.array().reshape(-1) for part in parts if isinstance(part, Array)]
+    if not arrays or len(arrays) != len(parts) or len({array.dtype for array in arrays}) != 1:
+        raise damaged("the slices of a big array are missing or of several dtypes")
+    if sum(array.size for array in arrays) != math.prod(shape):
+        raise damaged("the slices of a big array do not fill its shape")
+    return NumpyArray(np.concatenate(arrays).reshape(shape))

@@ -1,9 +1,7 @@
-"""Foreign files are read without running anything they contain, and cost no more than their size."""
+"""Foreign files of every form are read bit for bit, and without running anything they contain."""
 
-import io
 import json
 import pickle
-import resource
 import struct
 import zipfile
 
@@ -11,16 +9,10 @@ import numpy as np
 import pytest
 
 from shared.errors import WeightsError
-from weights_convert.convert.foreign.arrays import PLAIN
-from weights_convert.convert.foreign.files import dual_states, read_checkpoint, select, widen
-from weights_convert.convert.foreign.pickle_reader import read_pickle
+from weights_convert.convert.foreign.files import dual_states, read_checkpoint, select
 
 STATE = {"a.weight": np.arange(12, dtype=np.float32).reshape(3, 4), "a.bias": np.float32([1, -0.0, 3])}
 MAGIC = 0x1950A86A20F9469CFC6C  # of Torch's form before 1.6
-
-
-def read(data):
-    return read_pickle(io.BytesIO(data), PLAIN)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -40,26 +32,10 @@ def test_arrays_of_every_protocol_come_back_bit_for_bit(tmp_path, dump, protocol
         assert found.arrays[name].tobytes() == array.tobytes()
 
 
-def test_names_of_both_numpys_are_known():
-    data = pickle.dumps(STATE, protocol=2)
-    old = data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
-    assert old != data
-    assert np.array_equal(read(old)["a.weight"].array(), STATE["a.weight"])
-
-
 def test_other_byte_orders_are_turned(tmp_path, dump):
     found = select(read_checkpoint(dump(tmp_path / "x", {"w": STATE["a.weight"].astype(">f4")})))
     assert found.arrays["w"].dtype.isnative
     assert np.array_equal(found.arrays["w"], STATE["a.weight"])
-
-
-def test_scalars_ordered_dicts_and_plain_values_are_read():
-    from collections import OrderedDict
-
-    value = {"best": np.float64(28.5), "steps": 7, "log": [1, (2.5, None, True)], "w": OrderedDict(STATE)}
-    found = read(pickle.dumps(value, protocol=4))
-    assert (found["best"], found["steps"], found["log"]) == (28.5, 7, [1, (2.5, None, True)])
-    assert np.array_equal(found["w"]["a.bias"].array(), STATE["a.bias"])
 
 
 @pytest.mark.parametrize("where", ["top", "tuple", "object array", "LR_Scheduler", "key"])
@@ -99,87 +75,6 @@ def test_a_malicious_torch_file_is_refused_with_nothing_run(tmp_path, marker, fo
     assert not (tmp_path / "marker").exists()
     pickle.loads(evil)  # noqa: S301  # known-wrong control
     assert (tmp_path / "marker").exists()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"c__builtin__\neval\n(S'1'\ntR.",  # protocol 0
-        b"(S'1'\ni__builtin__\neval\n.",  # INST
-        b"\x80\x02\x82\x01.",  # EXT1
-        b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R.",  # STACK_GLOBAL
-        b"\x80\x04\x8c\x0bcollections\x8c\x0bOrderedDict\x93)\x81.",  # NEWOBJ
-        b"\x80\x02cnumpy\ndtype.__reduce__\n.",
-        b"\x80\x02c__main__\nSTATE\n}b.",
-    ],
-)
-def test_every_way_to_call_something_is_refused(data):
-    with pytest.raises(WeightsError, match="expected arrays only"):
-        read(data)
-
-
-def array_pickle(shape, data=b"\0" * 8, code="f8", state_dtype=None):
-    """The opcodes of one array, any shape and bytes."""
-    head = b"\x80\x04cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R(K\x01"
-    sides = b"(" + b"".join(b"\x8a\x08" + struct.pack("<q", side) for side in shape) + b"t"
-    dtype = b"cnumpy\ndtype\n(" + b"X" + struct.pack("<I", len(code)) + code.encode() + b"\x89\x88tR"
-    dtype += b"(K\x03X\x01\x00\x00\x00<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-    return head + sides + dtype + b"\x89" + b"B" + struct.pack("<I", len(data)) + data + b"tb."
-
-
-def test_the_hand_made_array_is_a_pickle():
-    assert np.array_equal(pickle.loads(array_pickle((1,))), [0.0])  # noqa: S301  # made above
-    assert np.array_equal(read(array_pickle((1,))).array(), [0.0])
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (array_pickle((2**40,)), "negative, huge or no number"),
-        (array_pickle((-1,)), "negative, huge or no number"),
-        (array_pickle((2**20, 2**20)), "expected 8796093022208"),
-        (array_pickle((2,)), "8 bytes for an array 2 of float64; expected 16"),
-        (array_pickle((1,), code="O8"), "object array"),
-        (array_pickle((1,), code="U2"), "text, structures"),
-        (array_pickle((1,), code="c8"), "text, structures"),
-        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", "no whole pickle"),  # BINBYTES8 of 8 EiB
-        (b"\x80\x04K\x01r\xff\xff\xff\xff.", None),  # LONG_BINPUT 2³²-1: Python's own would grow its memo to 64 GiB
-        (b"\x80\x04" + b"}" * 1000, "no whole pickle"),
-        (b"\x80\x04j\x07\x00\x00\x00.", "never made"),
-        (b"\x80\x04}(K\x01u.", "without a value"),
-        (b"\x80\x04}(K\x01K\x02K\x01K\x03u.", "twice"),
-        (b"\x80\x04}()K\x02u.", "as key"),
-        (b"\x80\x04]K\x01K\x02b.", "sets the state"),
-        (b"\x80\x04\x8a\x14" + b"\xff" * 19 + b"\x01.", "128 bits"),
-        (b"\x80\x04\x95\xff\0\0\0\0\0\0\0}.", "frame of the pickle reaches beyond"),
-        (array_pickle((1,)).replace(b"R(K\x01(", b"R(K\x16("), "without shape, dtype and bytes"),
-        (b"\x80\x3f}.", "pickle protocol 63"),
-        (b"u.", "never began"),
-        (b".", "empty stack"),
-        (b"", "no whole pickle"),
-        (b"not a pickle", "no whole pickle|opcode|empty stack|never"),
-    ],
-)
-def test_what_is_damaged_or_made_to_fill_the_memory_is_refused(data, message):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if message is None:
-        assert read(data) == 1
-    else:
-        with pytest.raises(WeightsError, match=message):
-            read(data)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000  # KiB
-
-
-def test_opcodes_are_counted():
-    data = b"\x80\x04" + b"}" * 90 + b"."
-    assert read(data) == {}
-    with pytest.raises(WeightsError, match="more than 80 opcodes"):
-        read_pickle(io.BytesIO(data), PLAIN, max_opcodes=80)
-
-
-def test_a_deep_value_needs_no_recursion():
-    value = read(b"\x80\x04" + b")" + b"\x85" * 100_000 + b".")
-    assert isinstance(value, tuple)
 
 
 # Torch's zip form, made by hand: what Torch itself writes is read in test_torch_files.py
@@ -228,19 +123,19 @@ def test_the_hand_made_zip_is_read(tmp_path):
     [
         (tensor((3, 2), (2, 2)), "beyond its storage"),
         (tensor((6,), (1,), offset=1), "beyond its storage"),
-        (tensor((6,), (1,), offset=-1), "strides do not fit"),
+        (tensor((6,), (1,), offset=-1), "without storage and offset"),
         (tensor((2**31 - 1,), (0,)), "beyond its storage"),
         (tensor((2**40,), (0,)), "huge"),
         (tensor((6,), (-1,)), "negative"),
         (tensor((6, 1), (1,)), "strides do not fit"),
-        (tensor((7,), (1,), numel=7), "storage of 24 bytes; expected 28"),
+        (tensor((7,), (1,), numel=7), "storage of 24 bytes, expected 28"),
         (
             tensor((6,), (1,))[:-2] + b"}X\x03\0\0\0neg\x88stR",
             "other parts than expected",
         ),  # a tensor that stands negated
         (storage("1", 6), "record archive/data/1 is missing"),
         (storage("../0", 6), "is missing"),
-        (storage("0", 6, "QInt8Storage"), "asks for torch.QInt8Storage"),
+        (storage("0", 6, "QInt8Storage"), r"asks for torch\.QInt8Storage"),
     ],
 )
 def test_tensors_beyond_their_storage_are_refused(tmp_path, value, message):
@@ -294,7 +189,6 @@ def test_bfloat16_of_paddle_is_widened(tmp_path, dump):
     found = select(read_checkpoint(dump(tmp_path / "x", {"w": bits})))
     assert found.dtypes == ("bfloat16",)
     assert np.array_equal(found.arrays["w"], np.float32([1, -2, 2.0**-133, (2 - 2**-7) * 2.0**127]))
-    assert np.array_equal(widen(bits), found.arrays["w"])
 
 
 def nested(arrays):
