@@ -8,7 +8,7 @@ import torch
 
 from shared.errors import WeightsError
 from weights_convert.convert.foreign.torch_file import Storage, Tensor
-from weights_convert.convert.foreign.unpickler import NumpyArray, Ordered
+from weights_convert.convert.foreign.unpickler import Array, Ordered
 from weights_convert.convert.foreign.worker import READERS, pack
 
 
@@ -70,4 +70,4 @@ def _array(value: Any) -> Any:
     if values.dtype is torch.bfloat16:
         bits = values.view(torch.int16).numpy().tobytes()
         return Tensor(Storage("bfloat16", values.numel(), bits), 0, list(values.shape), list(values.stride()))
-    return NumpyArray(values.numpy())
+    return Array(values.numpy())

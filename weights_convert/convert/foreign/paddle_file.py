@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from weights_convert.convert.foreign.unpickler import PLAIN, Array, NumpyArray, Unpickler, checked_shape, damaged
+from weights_convert.convert.foreign.unpickler import PLAIN, Array, Unpickler, checked_shape, damaged
 
 NAMES = "StructuredToParameterName@@"
 SLICES = "UnpackBigParamInfor@@"
@@ -40,10 +40,10 @@ def read_paddle(data: bytes) -> Any:
     return value
 
 
-def _join(parts: list[Any], shape: tuple[int, ...]) -> NumpyArray:
+def _join(parts: list[Any], shape: tuple[int, ...]) -> Array:
     arrays = [part.array().reshape(-1) for part in parts if isinstance(part, Array)]
     if not arrays or len(arrays) != len(parts) or len({array.dtype for array in arrays}) != 1:
         raise damaged("the slices of a big array are missing or of several dtypes")
     if sum(array.size for array in arrays) != math.prod(shape):
         raise damaged("the slices of a big array do not fill its shape")
-    return NumpyArray(np.concatenate(arrays).reshape(shape))
+    return Array(np.concatenate(arrays).reshape(shape))

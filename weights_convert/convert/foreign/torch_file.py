@@ -16,35 +16,16 @@ from typing import Any
 import numpy as np
 
 from shared.errors import WeightsError
-from weights_convert.convert.foreign.unpickler import (
-    PLAIN,
-    Array,
-    Builder,
-    Unpickler,
-    checked_shape,
-    damaged,
-    size_text,
-)
+from weights_convert.convert.foreign.unpickler import PLAIN, Array, Builder, Unpickler, checked_shape, damaged
 
-LEGACY_PROTOCOL = 1001
-STORAGES = {
-    "FloatStorage": "f4",
-    "DoubleStorage": "f8",
-    "HalfStorage": "f2",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "b1",
-}
+CODES = ("f4", "f8", "f2", "bfloat16", "i8", "i4", "i2", "i1", "u1", "b1")
+STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia|privateuseone)(:\d{1,4})?")
 
 
 @dataclass(slots=True)
 class Storage:
-    """Numbers in a row; the bytes come when the whole file is read."""
+    """Numbers in a row, of a dtype of CODES; the bytes come when the whole file is read."""
 
     dtype: str
     count: int
@@ -53,7 +34,7 @@ class Storage:
     def fill(self, data: bytes | memoryview) -> None:
         """Take the bytes, which must be as many as the pickle says."""
         if len(data) != self.size:
-            raise damaged(f"a storage of {len(data)} bytes, expected {size_text(self.size)} by the pickle")
+            raise damaged(f"a storage of {len(data)} bytes, expected {self.size} by the pickle")
         self.data = data
 
     @property
@@ -78,18 +59,22 @@ class Tensor(Array):
         last = offset + sum((side - 1) * step for side, step in zip(self.shape, self._stride, strict=True))
         if count > storage.count or (count and last >= storage.count):
             raise damaged(
-                f"the file holds a tensor {self.shape} that reaches beyond its storage of {size_text(storage.count)} numbers"
+                f"the file holds a tensor {self.shape} that reaches beyond its storage of {storage.count} numbers"
             )
+
+    def __setstate__(self, state: Any) -> None:
+        """Refuse: a tensor is whole when it is made."""
+        raise damaged("the pickle sets the state of a tensor")
 
     def array(self) -> np.ndarray:
         """The tensor as a view of the file; bfloat16 becomes float32, which holds every one of its numbers."""
         is_bfloat16 = self.storage.dtype == "bfloat16"
         dtype = np.dtype("<u2" if is_bfloat16 else f"<{self.storage.dtype}")
-        if not math.prod(self.shape):
-            return np.zeros(self.shape, np.float32 if is_bfloat16 else dtype)
-        flat = np.frombuffer(self.storage.data, dtype)[self.offset :]
-        steps = tuple(step * dtype.itemsize for step in self._stride)
-        values = np.lib.stride_tricks.as_strided(flat, self.shape, steps, writeable=False)
+        steps = [step * dtype.itemsize for step in self._stride]
+        empty = not math.prod(self.shape)
+        values = np.ndarray(
+            self.shape, dtype, b"" if empty else self.storage.data, 0 if empty else self.offset * dtype.itemsize, steps
+        )
         return widen(values) if is_bfloat16 else values
 
 
@@ -168,26 +153,16 @@ def _read_tensors(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
 
     def persistent(value: Any) -> Storage:
         match value:
-            case ("storage", StorageName() as kind, str(key), str(place), int(count), *rest) if (
-                DEVICE.fullmatch(place) and rest in ([], [None]) and count >= 0
+            case ("storage", str(dtype), str(key), str(place), int(count), *rest) if (
+                dtype in CODES and DEVICE.fullmatch(place) and rest in ([], [None]) and 0 <= count < 2**63
             ):
-                storage = storages.setdefault(key, Storage(kind.dtype, count))
-                if (storage.dtype, storage.count) == (kind.dtype, count):
+                storage = storages.setdefault(key, Storage(dtype, count))
+                if (storage.dtype, storage.count) == (dtype, count):
                     return storage
         raise damaged("the file names a storage of unknown kind, or one storage in two ways")
 
     value = Unpickler(stream, TENSORS, persistent).load()
     return value, storages
-
-
-class StorageName(Builder):
-    """`torch.FloatStorage` and its like, which stand in a persistent id."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, dtype: str) -> None:
-        super().__init__()
-        self.dtype = dtype
 
 
 def _tensor_v2(
@@ -211,5 +186,5 @@ TENSORS = {
     ("torch._utils", "_rebuild_tensor_v2"): Builder(_tensor_v2),
     ("torch._utils", "_rebuild_parameter"): Builder(_parameter),
     ("torch", "Size"): Builder(checked_shape),
-    **{("torch", name): StorageName(dtype) for name, dtype in STORAGES.items()},
+    **{("torch", f"{name}Storage"): code for name, code in zip(STORAGES, CODES, strict=True)},
 }

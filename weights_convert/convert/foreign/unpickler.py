@@ -1,8 +1,8 @@
-"""Python's own unpickler, which finds nothing in a file's names but the builders of this folder.
+"""Python's own unpickler, for which a name in a file means a builder of this folder, or nothing.
 
 A pickle is a program: its GLOBAL opcodes import what the file names, its REDUCE opcodes call it. `find_class` is where the C
-unpickler asks what a name means. Here it answers with a `Builder` from a table, and refuses any other name. No class and no
-function of another module ever comes onto the stack, so NEWOBJ finds no class, and BUILD reaches only our own `__setstate__`.
+unpickler asks what a name means. Here it answers with a `Builder` or a text from a table, and refuses any other name. No class
+and no function of another module ever comes onto the stack. So NEWOBJ finds no class, and BUILD reaches only our `__setstate__`.
 
 NumPy's own `_reconstruct` and `dtype.__setstate__` are not used: the first hands out memory that nobody has filled, the second
 makes a dtype of pointers out of a dtype of numbers. The process that reads a file bounds what it may cost (worker.py).
@@ -18,11 +18,9 @@ import numpy as np
 
 from shared.errors import WeightsError
 
-NUMBERS = frozenset(
-    f"{kind}{size}" for kind, sizes in {"f": "248", "i": "1248", "u": "1248", "b": "1"}.items() for size in sizes
-)
+NUMBERS = frozenset(("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"))
 MAX_AXES = 8
-Builders = Mapping[tuple[str, str], "Builder"]
+Names = Mapping[tuple[str, str], Any]
 
 
 def damaged(what: str) -> WeightsError:
@@ -31,17 +29,15 @@ def damaged(what: str) -> WeightsError:
 
 
 class Builder:
-    """What a name in a file means: a function of ours, which the file may call and cannot change."""
+    """What the name of a function means in a file: a function of ours, which the file may call and cannot change."""
 
     __slots__ = ("_make",)
 
-    def __init__(self, make: Callable[..., Any] | None = None) -> None:
+    def __init__(self, make: Callable[..., Any]) -> None:
         self._make = make
 
     def __call__(self, *arguments: Any) -> Any:
         """The value for the arguments in the file."""
-        if self._make is None:
-            raise damaged("the pickle calls a name that is no function")
         return self._make(*arguments)
 
     def __setstate__(self, state: Any) -> None:
@@ -61,16 +57,6 @@ class Ordered(dict[Any, Any]):
     def __setstate__(self, state: Any) -> None:
         """Take the attributes."""
         self.attributes = state
-
-
-class Array:
-    """An array that a file describes."""
-
-    __slots__ = ()
-
-    def array(self) -> np.ndarray:
-        """The array, a view of the file's bytes where that is possible; WeightsError where the description is no good."""
-        raise NotImplementedError
 
 
 class DType:
@@ -95,7 +81,7 @@ class DType:
                 raise WeightsError("the file holds an array of structures or objects; expected numbers")
 
 
-class NumpyArray(Array):
+class Array:
     """An array as NumPy pickles it: made empty, and completed by a state; or given at once."""
 
     __slots__ = ("_array",)
@@ -112,7 +98,7 @@ class NumpyArray(Array):
                 raise damaged("the file holds an array without shape, dtype and bytes")
 
     def array(self) -> np.ndarray:
-        """The array."""
+        """The array, a view of the file's bytes where that is possible; WeightsError where its description is no good."""
         if self._array is None:
             raise damaged("the file names an array and never gives its values")
         return self._array
@@ -138,9 +124,7 @@ def view(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     sizes = checked_shape(shape)
     needed = math.prod(sizes) * dtype.dtype.itemsize
     if needed != len(data):
-        raise damaged(
-            f"the file holds {len(data)} bytes for an array {sizes} of {dtype.dtype}, expected {size_text(needed)}"
-        )
+        raise damaged(f"the file holds {len(data)} bytes for an array {sizes} of {dtype.dtype}, expected {needed}")
     if not needed:
         return np.zeros(sizes, dtype.dtype)
     return np.frombuffer(data, dtype.dtype).reshape(sizes, order="F" if order == "F" else "C")
@@ -155,15 +139,10 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def size_text(size: int) -> str:
-    """A count for messages; it may be beyond all bounds."""
-    return str(size) if size < 2**63 else "more than 2⁶³"
-
-
-def _empty(kind: Any, shape: Any, code: Any) -> NumpyArray:
-    if (kind, shape, code) not in ((NDARRAY, (0,), b"b"), (NDARRAY, (0,), "b")):
+def _empty(*arguments: Any) -> Array:
+    if arguments not in (("ndarray", (0,), b"b"), ("ndarray", (0,), "b")):
         raise WeightsError("the file rebuilds an array of another kind; expected NumPy's")
-    return NumpyArray()
+    return Array()
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -172,23 +151,20 @@ def _encoded(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-NDARRAY = Builder()
-CORES = ("numpy.core", "numpy._core")
-BUILTINS = ("builtins", "__builtin__")
-PLAIN: Builders = {
-    ("numpy", "ndarray"): NDARRAY,
+PLAIN: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): Builder(DType),
-    **{(f"{core}.multiarray", "_reconstruct"): Builder(_empty) for core in CORES},
-    **{
-        (f"{core}.multiarray", "scalar"): Builder(lambda dtype, data: view(data, dtype, (), "C").item())
-        for core in CORES
-    },
-    **{(f"{core}.numeric", "_frombuffer"): Builder(lambda *parts: NumpyArray(view(*parts))) for core in CORES},
     ("_codecs", "encode"): Builder(_encoded),
     ("collections", "OrderedDict"): Builder(Ordered),
-    **{(module, "tuple"): Builder(lambda items: tuple(items)) for module in BUILTINS},
-    **{(module, "bytes"): Builder(lambda: b"") for module in BUILTINS},
 }
+for _core in ("numpy.core", "numpy._core"):
+    PLAIN |= {
+        (f"{_core}.multiarray", "_reconstruct"): Builder(_empty),
+        (f"{_core}.multiarray", "scalar"): Builder(lambda dtype, data: view(data, dtype, (), "C").item()),
+        (f"{_core}.numeric", "_frombuffer"): Builder(lambda *parts: Array(view(*parts))),
+    }
+for _builtins in ("builtins", "__builtin__"):
+    PLAIN |= {(_builtins, "tuple"): Builder(lambda items: tuple(items)), (_builtins, "bytes"): Builder(lambda: b"")}
 
 
 class Unpickler(pickle.Unpickler):
@@ -196,26 +172,26 @@ class Unpickler(pickle.Unpickler):
 
     Args:
         stream: at the pickle's first byte; then behind it.
-        builders: the names that the file may use.
+        names: module and name -> what they mean; the file may use no others.
         persistent: turns the persistent ids of Torch's files into values; None: there are none.
 
     Raises:
         WeightsError: the file asks for another name. Bytes that are no pickle raise what Python's unpickler raises.
     """
 
-    def __init__(self, stream: io.BytesIO, builders: Builders, persistent: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, stream: io.BytesIO, names: Names, persistent: Callable[[Any], Any] | None = None) -> None:
         super().__init__(stream, encoding="latin1")  # Python 2 wrote bytes as text
-        self._builders = builders
+        self._names = names
         self._persistent = persistent
 
-    def find_class(self, module: str, name: str) -> Builder:
-        """The builder of a name."""
-        if (module, name) not in self._builders:
+    def find_class(self, module: str, name: str) -> Any:
+        """What a name means: a builder, or a plain text."""
+        if (module, name) not in self._names:
             raise WeightsError(
                 f"the file asks for {module:.80}.{name:.80}, which is not run; expected arrays only. "
                 "Save the state dict alone, without objects, in the environment that the file comes from"
             )
-        return self._builders[module, name]
+        return self._names[module, name]
 
     def persistent_load(self, identity: Any) -> Any:
         """The value of a persistent id."""

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from shared.errors import WeightsError
 from weights_convert.convert.foreign.paddle_file import read_paddle
-from weights_convert.convert.foreign.torch_file import Storage, Tensor, read_legacy, read_zip, widen
+from weights_convert.convert.foreign.torch_file import CODES, Storage, Tensor, read_legacy, read_zip, widen
 from weights_convert.convert.foreign.unpickler import Array, Ordered, checked_shape
 
 KEY = "gpnas_sr"  # the entry and metadata key of our own description
@@ -28,29 +28,18 @@ MEMORY = 256 * 2**20  # bytes beyond the start, for a small file …
 COPIES = 10  # … and so many times the file's size for a large one: the file, float16 widened, arrays, answer
 SECONDS = 10  # of CPU time; an honest small file takes 0.05
 STATM = Path("/proc/self/statm")
-SAFETENSORS_DTYPES = {
-    "F32": "f4",
-    "F64": "f8",
-    "F16": "f2",
-    "BF16": "bfloat16",
-    "I64": "i8",
-    "I32": "i4",
-    "I16": "i2",
-    "I8": "i1",
-    "U8": "u1",
-    "BOOL": "b1",
-}
+SAFETENSORS = ("F32", "F64", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")  # in the order of CODES
 
 
 def read_safetensors(data: bytes) -> Ordered:
     """The arrays of a safetensors file, whose bounds the library checks; its metadata as attributes."""
     tree = Ordered()
     for name, entry in deserialize(data):
-        if entry["dtype"] not in SAFETENSORS_DTYPES:
-            raise WeightsError(f"an array of dtype {entry['dtype']}; expected one of {', '.join(SAFETENSORS_DTYPES)}")
+        if entry["dtype"] not in SAFETENSORS:
+            raise WeightsError(f"an array of dtype {entry['dtype']}; expected one of {', '.join(SAFETENSORS)}")
         shape = checked_shape(entry["shape"])
         stride = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-        storage = Storage(SAFETENSORS_DTYPES[entry["dtype"]], math.prod(shape), entry["data"])
+        storage = Storage(CODES[SAFETENSORS.index(entry["dtype"])], math.prod(shape), entry["data"])
         tree[name] = Tensor(storage, 0, shape, stride)
     tree.attributes = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__")
     return tree
