@@ -3,7 +3,7 @@
 A tensor is `_rebuild_tensor_v2(storage, offset, shape, stride, …)`; a storage is named by a persistent id ('storage', type, key,
 device, count) and stands beside the pickle: as a record `data/KEY` of the zip, or, in the old form, behind it. A tensor must lie
 within its storage and have no more elements than that (no expanded views); a zip record must be stored as it is, since Torch
-never compresses. Why not `torch.load(weights_only=True)`: benchmarks/convert/readers.md.
+never compresses. Why not `torch.load(weights_only=True)`: benchmarks/convert/findings.md.
 """
 
 import io

@@ -133,6 +133,9 @@ def test_the_hand_made_zip_is_read(tmp_path):
             tensor((6,), (1,))[:-2] + b"}X\x03\0\0\0neg\x88stR",
             "other parts than expected",
         ),  # a tensor that stands negated
+        (tensor((6,), (1,)).replace(b"cpu", b"gpu"), "storage of unknown kind"),
+        (tensor((6,), (1,))[:-4] + b"tR", "no whole file: TypeError"),  # not all parts
+        (tensor((6,), (1,)) + b"K\x01b", "sets the state of a tensor"),
         (storage("1", 6), "record archive/data/1 is missing"),
         (storage("../0", 6), "is missing"),
         (storage("0", 6, "QInt8Storage"), r"asks for torch\.QInt8Storage"),
