@@ -7,8 +7,8 @@ forms, wrapped, and in bfloat16) are damaged: bits flipped, bytes set, stretches
 taken from another file, numbers set to the ends of their ranges, tails cut. Half of the damage aims at text, where names, opcodes
 and headers stand. A load is right if it gives the honest file's numbers or, where the damage lies in numbers, what an independent
 reader gives of the same bytes, bit for bit: torch.load with weights_only, safetensors.numpy, or Python's own unpickler held to
-NumPy's names. Anything else is a failure: another exception, a wrong load, more than LIMIT_S seconds, or more address space than
-LIMIT_MIB beyond the start.
+NumPy's names. Anything else is a failure: another exception, a wrong load, or more than LIMIT_S seconds. A copy of this process
+reads each file, under the limits of worker.py. `--reader` puts other readers to the test; ours then is the independent one.
 """
 
 import argparse
@@ -260,7 +260,7 @@ def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def report(results: list[tuple[str, str, float]], count: int, seed: int) -> str:
+def report(results: list[tuple[str, str, float]], arguments: str) -> str:
     """The result as Markdown."""
     table: dict[str, Counter[str]] = {}
     for name, result, _ in results:
@@ -270,15 +270,13 @@ def report(results: list[tuple[str, str, float]], count: int, seed: int) -> str:
     failures = [result for _, result, _ in results if result not in GOOD]
     text = io.StringIO()
     text.write("# Damaged weights files\n\n")
-    text.write(
-        f"`OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.convert.fuzz --files {count} --seed {seed}`, 2 cores, AVX2, "
-    )
+    text.write(f"`OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.convert.fuzz {arguments}`, 2 cores, AVX2, ")
     text.write(f"torch {torch.__version__.split('+')[0]}, numpy {np.__version__}.\n")
     text.write("What counts as right, and how files are damaged: benchmarks/convert/fuzz.py.\n\n")
     text.write("| file | refused | refused by a limit | right load | failures |\n|---|---|---|---|---|\n")
     for name, counts in [*sorted(table.items()), ("all", sum(table.values(), Counter()))]:
         text.write(f"| {name} | {' | '.join(str(counts[kind]) for kind in (*GOOD, 'failure'))} |\n")
-    text.write(f"CPU time of a file: mean {sum(times) / len(times) * 1000:.1f} ms, worst {times[-1] * 1000:.0f} ms ")
+    text.write(f"\nCPU time of a file: mean {sum(times) / len(times) * 1000:.1f} ms, worst {times[-1] * 1000:.0f} ms ")
     text.write(f"(limit {LIMIT_S:g} s). ")
     text.write(f"Address space was limited to {LIMIT_MIB} MiB above the start.\n")
     text.writelines(f"\n- {failure}" for failure in failures)
@@ -292,7 +290,10 @@ def main() -> None:
     parser.add_argument("--reader", choices=READERS, default="ours")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    text = report(list(fuzz(args.files, args.seed, args.reader)), args.files, args.seed)
+    arguments = f"--files {args.files} --seed {args.seed}" + (
+        f" --reader '{args.reader}'" if args.reader != "ours" else ""
+    )
+    text = report(list(fuzz(args.files, args.seed, args.reader)), arguments)
     print(text)
     if args.out is not None:
         args.out.write_text(text, encoding="utf-8")
