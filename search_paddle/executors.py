@@ -7,31 +7,21 @@ import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 from shared.errors import WorkError
+from shared.processes import explain_status, module_command, stop, worker_environment
 
-PROXY_COMMAND = (
-    sys.executable,
-    "-P",
-    "-m",
-    "search_paddle.proxy.worker",
-)  # -P: modules of the current folder shall not shadow ours
+PROXY_COMMAND = module_command("search_paddle.proxy.worker")
 ATTEMPTS = 2  # of a request
 STARTS = 3  # in a row that may fail before the search gives up
-CLOSE_SECONDS = 5.0  # for a worker to end by itself once its stdin is closed
 TAIL_BYTES = 4096  # of a log, to find its last line
-
-# Thread counts, affinities and flags that the calling process has (importing Paddle sets some) are not the workers'
-FOREIGN = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "FLAGS_")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,23 +38,11 @@ class Died:
 Answer = dict[str, Any] | Died
 
 
-def worker_environment(environment: Mapping[str, str], cpu_info: str) -> dict[str, str]:
-    """The environment of a worker.
+class Executor(Protocol):
+    """What trains the proposals of a round: a pool of processes here, or anything else with this one method."""
 
-    Args:
-        environment: the caller's.
-        cpu_info: text of /proc/cpuinfo, or "" where there is none.
-
-    Returns:
-        One thread for every library, and the caller's import path to this project; on AMD CPUs also MKL_DEBUG_CPU_TYPE=5, with
-        which the old MKL in Paddle's wheel makes a training step 1.3 to 1.9 times faster.
-    """
-    kept = {name: value for name, value in environment.items() if not name.startswith(FOREIGN)}
-    root = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(part for part in (root, environment.get("PYTHONPATH", "")) if part)
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    amd = {"MKL_DEBUG_CPU_TYPE": "5"} if "AuthenticAMD" in cpu_info else {}
-    return kept | threads | amd | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    def run(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Answer]]:
+        """Answers as they come, in any order, each with its request's index."""
 
 
 class ProcessExecutor:
@@ -200,7 +178,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=worker_environment(os.environ, _cpu_info()),
+                env=worker_environment(),
                 bufsize=0,
             )
             assert process.stdin is not None  # both are pipes
@@ -224,14 +202,10 @@ class _Worker:
 
     def end(self) -> str:
         """Wait for the process, kill it if it does not end, and tell how it ended."""
-        try:
-            status = self.process.wait(CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = self.process.wait()
+        status = stop(self.process)
         for pipe in (self.requests, self.replies):
             pipe.close()
-        return f"worker ended by {_explain_status(status)}{self._last_words()}"
+        return f"worker ended by {explain_status(status)}{self._last_words()}"
 
     def _last_words(self) -> str:
         with self.log.open("rb") as file:
@@ -239,15 +213,3 @@ class _Worker:
             file.seek(max(self.log_start, end - TAIL_BYTES))
             lines = file.read().decode("utf-8", errors="replace").strip().splitlines()
         return f": {lines[-1].strip()}" if lines else ""
-
-
-def _explain_status(status: int) -> str:
-    if status >= 0:
-        return f"exit status {status}"
-    name = signal.Signals(-status).name
-    return f"{name} (killed, or out of memory)" if name == "SIGKILL" else name
-
-
-def _cpu_info() -> str:
-    path = Path("/proc/cpuinfo")
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

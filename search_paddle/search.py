@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from search_paddle.config import SearchConfig
 from search_paddle.early_stop import floors, scores_by_steps
-from search_paddle.executors import PROXY_COMMAND, Answer, Died, ProcessExecutor
+from search_paddle.executors import PROXY_COMMAND, Answer, Died, Executor, ProcessExecutor
 from search_paddle.gp_nas import GPNAS
 from search_paddle.journal import Journal, Trial
 from search_paddle.outcome import archive_trial, write_selected
@@ -266,7 +266,7 @@ def _propose(
 def _train_missing(
     task: Task,
     journal: Journal,
-    executor: ProcessExecutor,
+    executor: Executor,
     proposals: Sequence[Proposal],
     standing: Standing,
     progress: Progress,

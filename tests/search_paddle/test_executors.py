@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from search_paddle.executors import Died, ProcessExecutor, worker_environment
+from search_paddle.executors import Died, ProcessExecutor
 from shared.errors import WorkError
 
 STUB = (sys.executable, "-P", str(Path(__file__).with_name("stub_worker.py")))
@@ -142,10 +142,3 @@ def test_the_environment_of_a_worker_is_clean(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("FLAGS_check_nan_inf", "1")
     answers = run([{}], tmp_path, jobs=1)
     assert answers[0]["environment"] == {"OMP_NUM_THREADS": "1", "KMP_AFFINITY": None, "FLAGS_check_nan_inf": None}
-
-
-def test_only_amd_processors_get_the_faster_path_of_the_old_mkl() -> None:
-    caller = {"MKL_DEBUG_CPU_TYPE": "3", "HOME": "/home/me"}
-    assert worker_environment(caller, "vendor_id\t: AuthenticAMD\n")["MKL_DEBUG_CPU_TYPE"] == "5"
-    assert "MKL_DEBUG_CPU_TYPE" not in worker_environment(caller, "vendor_id\t: GenuineIntel\n")
-    assert worker_environment(caller, "")["HOME"] == "/home/me"

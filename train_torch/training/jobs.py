@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
+from shared.processes import explain_status, module_command, worker_environment
 from train_torch.training.interruption import Interruption
 from train_torch.training.member import MemberTask
 
@@ -63,7 +64,7 @@ class _Worker:
     def __init__(self, task: MemberTask, *, threads: int) -> None:
         self.task = task
         self.failure = ""
-        self._environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        self._environment = worker_environment(threads=threads)
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
 
@@ -72,7 +73,7 @@ class _Worker:
         if self._stopped:
             return
         with subprocess.Popen(
-            [sys.executable, "-m", "train_torch.training.worker"],
+            module_command("train_torch.training.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -91,9 +92,8 @@ class _Worker:
                 sys.stderr.flush()
             reason = process.stdout.read().strip()
         if process.returncode not in (0, INTERRUPTED):
-            self.failure = (
-                reason or f"its process ended with status {process.returncode}; run the command again to go on"
-            )
+            ended = f"its process ended by {explain_status(process.returncode)}; run the command again to go on"
+            self.failure = reason or ended
 
     def stop(self) -> None:
         """Ask the child to save and end, once; a child that has not started never will."""

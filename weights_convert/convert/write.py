@@ -1,10 +1,7 @@
 """Weights to the files of other frameworks; each is read back and compared before it gets its name."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +11,7 @@ import numpy as np
 
 from shared.errors import UsageError, WorkError
 from shared.files import write_bytes
+from shared.processes import run_module, worker_environment
 from shared.records.weights import KEY, WeightsFile, description, save_weights, write_arrays
 from weights_convert.convert.foreign.files import Checkpoint, dual_states, read_checkpoint, select
 from weights_convert.convert.foreign.paddle_file import NAMES
@@ -26,7 +24,6 @@ SUFFIXES: Mapping[str, Framework | None] = {
     ".pth": "torch",
     ".pt": "torch",
 }
-ROOT = Path(__file__).resolve().parents[2]
 PICKLE_PROTOCOL = 4  # Paddle's own default; it reads 2 to 4
 
 
@@ -133,12 +130,8 @@ def _torch_files(parcels: Sequence[Parcel], text: str) -> list[bytes]:
             arrays = {f"{index}/{key}": array for index, state in enumerate(states) for key, array in state.items()}
             form = {"form": parcel.form, "keys": list(parcel.states), "names": [list(state) for state in states]}
             write_arrays(folder / f"{number}.safetensors", arrays, {**form, "text": text})
-        command = [sys.executable, "-P", "-m", "weights_convert.convert.write_torch", str(folder)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if done.returncode != 0:
-            said = done.stderr[-2000:].strip()
-            raise WorkError(
-                f"torch worker ended with status {done.returncode}: {said}; writing .pth needs torch (gpnas-sr[train])"
-            )
+        try:
+            run_module("weights_convert.convert.write_torch", name, name="torch", environment=worker_environment())
+        except WorkError as error:
+            raise WorkError(f"{error}; writing .pth needs torch (gpnas-sr[train])") from None
         return [(folder / f"{number}.pth").read_bytes() for number in range(len(parcels))]

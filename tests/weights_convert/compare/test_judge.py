@@ -9,7 +9,6 @@ from weights_convert.compare.dump.record import load_function
 from weights_convert.compare.isolated import Lone, cotangent_of, judge
 from weights_convert.compare.judge import NOISE_FACTOR, Measurement, Noise, blame, first_divergence
 from weights_convert.compare.limits import FLOAT64_GATE, lone_limit, output_sum, scaled_error
-from weights_convert.compare.workers import worker_environment
 
 
 def graph():
@@ -89,12 +88,3 @@ def test_functions_are_found_by_module_and_by_file(tmp_path):
     ):
         with pytest.raises(UsageError, match=message):
             load_function(path)
-
-
-def test_workers_start_from_a_clean_environment():
-    caller = {"OMP_NUM_THREADS": "8", "FLAGS_use_mkldnn": "1", "KMP_AFFINITY": "x", "HOME": "/h", "PYTHONPATH": "/mine"}
-    environment = worker_environment(caller, threads=1)
-    assert environment["OMP_NUM_THREADS"] == "1"
-    assert environment["HOME"] == "/h"
-    assert environment["PYTHONPATH"].endswith(":/mine")
-    assert not {"FLAGS_use_mkldnn", "KMP_AFFINITY"} & environment.keys()

@@ -27,9 +27,8 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.errors import UsageError
 from shared.network.graph import Graph
+from shared.processes import WRONG_INPUT
 from weights_convert.compare.recipe import Recipe
-
-WRONG_INPUT = 2  # exit status of a worker whose input was wrong; the last line on stderr says what
 
 
 class Job(BaseModel):
