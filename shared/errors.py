@@ -1,5 +1,8 @@
 """The errors of the project. A message says what was got, what was expected and the remedy."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class GpnasError(Exception):
     """Root of every error that this project raises on purpose."""
@@ -31,3 +34,14 @@ class OutOfMemoryError(WorkError):
 
 class NonFiniteError(WorkError):
     """A NaN or an infinity appeared where numbers must be finite."""
+
+
+def nearest(name: object, known: Iterable[object]) -> str:
+    """For the end of a message: the known name that a misspelt one resembles, or nothing.
+
+    Example:
+        >>> nearest("blcks", ["features", "blocks"])
+        " (did you mean 'blocks'?)"
+    """
+    near = difflib.get_close_matches(str(name), [str(item) for item in known], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

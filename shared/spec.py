@@ -3,7 +3,6 @@
 {"schema": "gpnas-sr/spec/1", "id": …, "architecture": {…}, "cost": {…}, "search": {…} or null, "software": {…}, "created": …}
 """
 
-import difflib
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.errors import SpecError
+from shared.errors import SpecError, nearest
 from shared.files import read_json
 from shared.network.architecture import ArchSpec
 from shared.network.cost import cost
@@ -147,7 +146,7 @@ def _from_fields(fields: Mapping[str, Any]) -> ArchSpec:
             except ValidationError as error:
                 raise SpecError(f"{family.name} architecture: {explain(error, family.spec)}") from None
     raise SpecError(
-        f"unknown family; got {fields['family']!r}, expected one of {names}{_nearest(fields['family'], names)}"
+        f"unknown family; got {fields['family']!r}, expected one of {names}{nearest(fields['family'], names)}"
     )
 
 
@@ -161,15 +160,10 @@ def _explain_one(problem: Any, model: type[BaseModel]) -> str:
     match problem["type"]:
         case "extra_forbidden":
             known = list(model.model_fields)
-            return f"unknown field {field!r}{_nearest(field, known)}; expected fields {', '.join(known)}"
+            return f"unknown field {field!r}{nearest(field, known)}; expected fields {', '.join(known)}"
         case "missing":
             return f"field {field!r} is missing"
         case "value_error":
             return str(problem["ctx"]["error"])
         case _:
             return f"{field}: got {problem['input']!r}, expected: {problem['msg']}"
-
-
-def _nearest(word: object, known: list[str]) -> str:
-    near = difflib.get_close_matches(str(word), known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

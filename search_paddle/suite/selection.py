@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_paddle.suite.error_covariance import Floats
-from shared.errors import UsageError
-from shared.space.dimensions import nearest
+from shared.errors import UsageError, nearest
 
 SIZE = 3  # members (paper)
 MOST_SUITES = 60_000  # tried one by one: 70 trials in threes; more: greedily, with exchanges

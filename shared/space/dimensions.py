@@ -1,7 +1,6 @@
 """The dimensions of a search space: a named choice, and the dimensions that exist together."""
 
 import copy
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import rfc8785
 
-from shared.errors import SpecError
+from shared.errors import SpecError, nearest
 
 FAMILY = "family"
 Point = dict[str, Any]
@@ -176,9 +175,3 @@ def draw(rng: np.random.Generator, size: int, count: int) -> list[int]:
         return [int(number) for number in rng.integers(size, size=count)]
     width = size.bit_length() // 8 + 9  # 64 spare bits: the remainder is uniform to 2^-64
     return [int.from_bytes(rng.bytes(width), "little") % size for _ in range(count)]
-
-
-def nearest(name: Any, known: Iterable[Any]) -> str:
-    """'; did you mean …?' for a slip, else nothing."""
-    close = difflib.get_close_matches(str(name), [str(item) for item in known], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

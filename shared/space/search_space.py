@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from shared.errors import SpecError, UsageError
-from shared.space.dimensions import FAMILY, Branch, Point, canonical, check_name, draw, make_branch, nearest, plain
+from shared.errors import SpecError, UsageError, nearest
+from shared.space.dimensions import FAMILY, Branch, Point, canonical, check_name, draw, make_branch, plain
 
 __all__ = ["Point", "SearchSpace"]
 

@@ -16,15 +16,12 @@ from torch import nn
 
 from shared.data.source import PairSource
 from shared.errors import UsageError
-from shared.files import read_json
 from shared.images.pixels import quantise, read_image
 from shared.metrics import MOST_PSNR, psnr_rgb
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph
 from shared.network.graph import Conv, GlobalMean
-from shared.records.suite import SCHEMA as SUITE
-from shared.records.suite import read_suite
-from shared.spec import PRESETS, parse
+from shared.records.resolve import resolve
 from train_torch.ensemble.engine import Lr
 from train_torch.ensemble.loading import load_suite
 from train_torch.ensemble.pipeline import upscale_bands
@@ -114,13 +111,12 @@ def load_candidates(name: str | Path, scale: int = 4) -> list[Candidate]:
     Raises:
         UsageError: no such file, a suite that is not trained, or initial weights whose output does not depend on the tiles.
     """
-    path = Path(name)
-    is_spec = path.suffix == ".json" and path.is_file() and read_json(path).get("schema") != SUITE
-    if not is_spec and str(name) not in PRESETS:
-        specs = [member.spec for member in read_suite(path).members]
-        networks = load_suite(path)[0]
+    found = resolve(name, scale=scale)
+    specs = [member.spec for member in found.members]
+    if found.kind != "spec":
+        networks = load_suite(name)[0]
         return [Candidate(spec=s, network=n, trained=True) for s, n in zip(specs, networks, strict=True)]
-    spec = parse(path) if is_spec else parse(str(name), scale=scale)
+    (spec,) = specs
     if any(isinstance(node, Conv) and node.initial == "zero" for node in build_graph(spec).nodes):
         raise UsageError(
             f"{spec.id}: with initial weights only its image skip has an output, so tiles change nothing; "

@@ -20,15 +20,13 @@ import torch
 from torch import nn
 
 from shared.errors import UsageError, WorkError
-from shared.files import read_json, write_bytes
+from shared.files import write_bytes
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph
 from shared.network.initialization import initial_weights
 from shared.network.reference import run
-from shared.records.suite import SCHEMA as SUITE_SCHEMA
-from shared.records.suite import read_suite
-from shared.records.weights import load_weights
-from shared.spec import parse, software
+from shared.records.resolve import load_member, resolve
+from shared.spec import software
 from train_torch.ensemble.fusion import ensemble_weights
 from train_torch.export.graph import AnySize, Part
 from train_torch.export.onnx_file import INPUT, KEY, OUTPUT, OnnxNetwork, finished, opset_of
@@ -72,25 +70,17 @@ def read_members(path: Path) -> list[Member]:
         UsageError: no such file, or a member that is not trained.
         SpecError, WeightsError: a file is none, or spec and weights do not belong together.
     """
-    if path.suffix == ".json" and path.is_file() and not _is_suite(path):
-        spec = parse(path)
-        weights = initial_weights(build_graph(spec).inference())
-        return [Member(spec=spec, weights=weights, share=1.0, provenance={"weights": "initial", "seed": 0})]
-    suite = read_suite(path)
+    found = resolve(path)
+    if found.kind == "spec":
+        spec = found.one().spec
+        drawn = initial_weights(build_graph(spec).inference())
+        return [Member(spec=spec, weights=drawn, share=1.0, provenance={"weights": "initial", "seed": 0})]
     members = []
-    for member, share in zip(
-        suite.members, ensemble_weights(len(suite.members), [m.weight for m in suite.members]), strict=True
-    ):
-        if share == 0:
-            continue
-        if member.weights_path is None:
-            raise UsageError(f"{path}: {member.spec.id} has no weights yet; train the suite first")
-        file = load_weights(member.weights_path)
-        if file.spec != member.spec:
-            raise UsageError(
-                f"{member.weights_path}: holds {file.spec.id}, the suite names {member.spec.id}; one was replaced"
-            )
-        members.append(Member(spec=file.spec, weights=file.network, share=share, provenance=file.provenance))
+    weights = ensemble_weights(len(found.members), [member.weight for member in found.members])
+    for member, share in zip(found.members, weights, strict=True):
+        if share > 0:
+            file = load_member(member)
+            members.append(Member(spec=file.spec, weights=file.network, share=share, provenance=file.provenance))
     return members
 
 
@@ -272,8 +262,3 @@ def _error(value: Array, reference: Array) -> float:
 
 def _parameters(members: Sequence[Member]) -> int:
     return sum(array.size for member in members for array in member.weights.values())
-
-
-def _is_suite(path: Path) -> bool:
-    value = read_json(path)
-    return isinstance(value, dict) and value.get("schema") == SUITE_SCHEMA

@@ -1,6 +1,7 @@
 """Trains a suite: its members in turn or in parallel processes. Then it writes the suite file."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from shared.errors import NonFiniteError, OutOfMemoryError, UsageError, WorkErro
 from shared.files import read_json, write_json
 from shared.identity import differences
 from shared.records.archive import Archive
+from shared.records.resolve import EXPECTED, resolve, spec_file
 from shared.records.suite import Member, Suite, write_suite
 from shared.records.weights import load_weights
 from train_torch.config import BOOKKEEPING, DEFAULTS, TrainConfig
@@ -24,7 +26,6 @@ from train_torch.training.interruption import Interruption, interruptible
 from train_torch.training.jobs import run_jobs
 from train_torch.training.member import MemberTask, TrainedMember, finished_member
 from train_torch.training.run_folder import RunFolder
-from train_torch.training.sources import Source, find_sources
 from train_torch.training.trainer import make_sampler, train_member
 from train_torch.training.validation import bicubic, enlarger, score, spread
 
@@ -65,7 +66,7 @@ def train_suite(
     fails, the others are still trained. Weights do not depend on `jobs` if `config.threads` is set.
 
     Args:
-        names: run folders, suites, spec files, weights files, presets (see `find_sources`).
+        names: run folders, suites, spec files, weights files, presets (see `resolve`).
         pack: HDF5 pack of pairs.
         out: folder of the run; may hold an earlier run of the same configuration and data.
         config: how to train.
@@ -84,7 +85,7 @@ def train_suite(
         with Pack(pack) as opened:
             pack = distilled_pack(opened, distill, folder.distilled, share=config.distill_share)
     with Pack(pack) as opened:
-        tasks = [_task(source, pack, folder, config) for source in find_sources(names, opened.scale)]
+        tasks = [_task(member, pack, folder, config) for member in _members(names, opened.scale)]
         config.check_scale(opened.scale)
         make_sampler(opened, config)
         baseline = _record(folder, tasks, opened)
@@ -95,15 +96,32 @@ def train_suite(
     return TrainedSuite(path=folder.suite, members=tuple(members), bicubic_psnr_rgb=baseline)
 
 
-def _task(source: Source, pack: Path, folder: RunFolder, config: TrainConfig) -> MemberTask:
-    if config.init == "seed":
-        return MemberTask(spec_file=source.spec_file, init=None, pack=pack, out=folder, config=config)
-    if source.weights is None:
+def _members(names: Sequence[str | Path], scale: int) -> list[Member]:
+    """The networks of all names, in order.
+
+    Raises:
+        UsageError: no name, a network of another scale than the data, or one network named twice.
+    """
+    if not names:
+        raise UsageError(f"nothing to train: got no name, expected {EXPECTED}")
+    members = [member for name in names for member in resolve(name, scale=scale).members]
+    times = Counter(member.spec.id for member in members)
+    for spec in (member.spec for member in members):
+        if spec.scale != scale:
+            raise UsageError(f"{spec.id}: got data of x{scale}, expected x{spec.scale}")
+        if times[spec.id] > 1:
+            raise UsageError(f"{spec.id} is named {times[spec.id]} times; name each network once")
+    return members
+
+
+def _task(member: Member, pack: Path, folder: RunFolder, config: TrainConfig) -> MemberTask:
+    if config.init == "source" and member.weights_path is None:
         raise UsageError(
-            f"{source.spec_file.id}: init = 'source' with a source that has no weights; expected a trained suite, a weights "
+            f"{member.spec.id}: init = 'source' with a source that has no weights; expected a trained suite, a weights "
             "file, or init = 'seed'"
         )
-    return MemberTask(spec_file=source.spec_file, init=source.weights, pack=pack, out=folder, config=config)
+    init = member.weights_path if config.init == "source" else None
+    return MemberTask(spec_file=spec_file(member), init=init, pack=pack, out=folder, config=config)
 
 
 def _record(folder: RunFolder, tasks: Sequence[MemberTask], pack: Pack) -> float:

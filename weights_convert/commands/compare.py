@@ -78,21 +78,18 @@ def _comparisons(args: argparse.Namespace) -> "list[Comparison]":
 
 def _network(args: argparse.Namespace) -> tuple[Any, Any]:
     """Spec and weights; a weights file carries its spec."""
+    from shared.records.resolve import load_member, resolve
     from shared.records.weights import load_weights
-    from shared.spec import parse
 
-    if args.spec.endswith(".safetensors"):
-        file = load_weights(Path(args.spec))
-        if args.weights is not None:
-            raise UsageError(f"got the weights file {args.spec} and --weights {args.weights}, expected one of them")
-        return file.spec, file.network
-    spec = parse(args.spec, scale=args.scale)
+    member = resolve(args.spec, scale=args.scale).one()
     if args.weights is None:
-        return spec, None
+        return member.spec, None if member.weights_path is None else load_member(member).network
+    if member.weights_path is not None:
+        raise UsageError(f"got {args.spec}, which has weights, and --weights {args.weights}, expected one of them")
     file = load_weights(args.weights)
-    if file.spec != spec:
-        raise UsageError(f"{args.weights} holds weights of {file.spec.id}, expected those of {spec.id}")
-    return spec, file.network
+    if file.spec != member.spec:
+        raise UsageError(f"{args.weights} holds weights of {file.spec.id}, expected those of {member.spec.id}")
+    return member.spec, file.network
 
 
 def _foreign(args: argparse.Namespace, dtype: str) -> Any:

@@ -43,12 +43,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Read, check, write."""
-    from shared.spec import parse
+    from shared.records.resolve import resolve
     from weights_convert.convert.read import read_weights
     from weights_convert.convert.write import framework_of, write_weights
 
     framework_of(args.output)  # refuses before anything is read
-    spec = None if args.spec is None else parse(args.spec)
+    spec = None if args.spec is None else resolve(args.spec).one().spec
     incoming = read_weights(args.input, spec=spec, key=args.key, dual=args.dual)
     written = write_weights(args.output, incoming.file, keys=args.keys)
     return {
