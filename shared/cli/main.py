@@ -1,6 +1,7 @@
-"""Entry of `gpnas-sr`: finds the sub-command, imports its module alone, prints its value as text or as JSON.
+"""Entry of `gpnas-sr`: finds the command, imports its module alone, prints the result as text or as JSON.
 
-A sub-command is a module with EXAMPLE, configure(parser), run(args) -> JSON value, render(value) -> text.
+A command is a module with EXAMPLE, configure(parser), run(args) -> JSON value, render(value) -> text. Commands of two words share
+a module: `data check` is EXAMPLE_CHECK, configure_check, run_check and render_check of shared/cli/data.py.
 """
 
 import argparse
@@ -9,17 +10,17 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from types import ModuleType
+from typing import Any
 
 from shared.errors import UsageError, WorkError
 
-# words of a sub-command -> (module, one line of help). Only the module that is asked for is imported, by this text: the stages
+# Words of a command -> (module, one line of help). Only the module that is asked for is imported, by this text: the stages
 # own their commands, and nothing in `shared` depends on a stage
 COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("demo",): ("shared.cli.demo", "the whole method on simulated pairs, in minutes"),
-    ("data", "simulate"): ("shared.cli.data_simulate", "make LR/HR pairs from clean photographs by a camera model"),
-    ("data", "prepare"): ("shared.cli.data_prepare", "check LR/HR pairs and write them into one pack"),
-    ("data", "check"): ("shared.cli.data_check", "what is in a pack or a folder of pairs, and what is wrong with it"),
+    ("data", "simulate"): ("shared.cli.data", "make LR/HR pairs from clean photographs by a camera model"),
+    ("data", "prepare"): ("shared.cli.data", "check LR/HR pairs and write them into one pack"),
+    ("data", "check"): ("shared.cli.data", "what is in a pack or a folder of pairs, and what is wrong with it"),
     ("search",): (
         "search_paddle.commands.search",
         "search architectures by GP-NAS with short trainings on PaddlePaddle",
@@ -42,35 +43,39 @@ COMMANDS: Mapping[tuple[str, ...], tuple[str, str]] = {
         "whether Paddle, Torch and NumPy compute the same network, node by node",
     ),
     ("report",): ("shared.cli.report", "one HTML page of runs: search, table, pictures"),
-    ("archive", "add"): ("shared.cli.archive_add", "put spec files into an archive"),
-    ("archive", "list"): ("shared.cli.archive_list", "the specs of an archive"),
-    ("archive", "show"): ("shared.cli.archive_show", "one spec of an archive"),
-    ("archive", "diff"): ("shared.cli.archive_diff", "fields in which two specs differ"),
-    ("archive", "verify"): ("shared.cli.archive_verify", "check ids, costs and schemas of an archive"),
+    ("archive", "add"): ("shared.cli.archive", "put spec files into an archive"),
+    ("archive", "list"): ("shared.cli.archive", "the specs of an archive"),
+    ("archive", "show"): ("shared.cli.archive", "one spec of an archive"),
+    ("archive", "diff"): ("shared.cli.archive", "fields in which two specs differ"),
+    ("archive", "verify"): ("shared.cli.archive", "check ids, costs and schemas of an archive"),
 }
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 the input or usage was wrong."""
+    """Run a command and return its exit status: 0 done, 1 the work failed, 2 the input or usage was wrong, 130 interrupted.
+
+    Args:
+        arguments: words of the command line; None: those of this process.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = _command(words)
     if command is None:
         return _overview(words)
-    module = importlib.import_module(COMMANDS[command][0])
-    args = _parser(command, module).parse_args(words[len(command) :])
+    args = make_parser(command).parse_args(words[len(command) :])
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     try:
-        value = module.run(args)
+        value = part(command, "run")(args)
     except UsageError as error:
         return _complain(command, error, EXIT_USAGE)
     except WorkError as error:
         return _complain(command, error, EXIT_FAILED)
     except KeyboardInterrupt:
-        return _complain(command, "interrupted; run the same command again to go on", EXIT_INTERRUPTED)
+        return _complain(command, "interrupted; run the same command again to continue", EXIT_INTERRUPTED)
     status = int(value.pop("exit_status", EXIT_DONE))
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if args.json else module.render(value)
+    render = part(command, "render")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) if args.json else render(value)
     if text:  # none where an image itself went to standard output
         sys.stdout.write(text.rstrip("\n") + "\n")
     return status
@@ -94,7 +99,7 @@ def _overview(words: Sequence[str]) -> int:
             "commands:",
             *lines,
             "",
-            "`gpnas-sr COMMAND --help` shows the options of one, with an example.",
+            "`gpnas-sr COMMAND --help` shows the options of a command, with an example.",
             "Exit status: 0 done, 1 the work failed, 2 the input or usage was wrong.",
             "",
         ]
@@ -108,16 +113,24 @@ def _overview(words: Sequence[str]) -> int:
     return EXIT_USAGE
 
 
-def _parser(command: tuple[str, ...], module: ModuleType) -> argparse.ArgumentParser:
+def part(command: tuple[str, ...], name: str) -> Any:
+    """EXAMPLE, configure, run or render of a command; its module is imported at the first call."""
+    suffix = "".join(f"_{word}" for word in command[1:])
+    return getattr(importlib.import_module(COMMANDS[command][0]), name + (suffix.upper() if name.isupper() else suffix))
+
+
+def make_parser(command: tuple[str, ...]) -> argparse.ArgumentParser:
+    """The parser of one command's options."""
+    description = COMMANDS[command][1]
     parser = argparse.ArgumentParser(
         prog=f"gpnas-sr {' '.join(command)}",
-        description=f"{COMMANDS[command][1][0].upper()}{COMMANDS[command][1][1:]}.",
-        epilog="example:\n" + "\n".join(f"  {line.strip()}" for line in module.EXAMPLE.strip().splitlines()),
+        description=f"{description[0].upper()}{description[1:]}.",
+        epilog="example:\n" + "\n".join(f"  {line.strip()}" for line in part(command, "EXAMPLE").strip().splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    module.configure(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON value on stdout, and nothing else")
+    part(command, "configure")(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON value on standard output, and nothing else")
     return parser
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.cli import data_check, data_prepare, data_simulate
+from shared.cli import data
 from shared.cli.main import main
 
 
@@ -33,9 +33,9 @@ def test_simulate_tells_the_next_command_and_that_it_was_done(simulated, capsys)
     value = value_of(capsys, ["simulate", simulated.parent / "photos", "--scale", 2, "--out", simulated, "--size", 96])
     assert value["unchanged"] is True
     assert [pair["name"] for pair in value["pairs"]] == ["a_0", "b_0", "b_1"]
-    assert "3 pairs of scale 2 stand already" in data_simulate.render(value)
-    assert "3 pairs of scale 2 written" in data_simulate.render({**value, "unchanged": False})
-    assert f"gpnas-sr data prepare {simulated}" in data_simulate.render(value)
+    assert "3 pairs of scale 2 were there already" in data.render_simulate(value)
+    assert "3 pairs of scale 2 written to" in data.render_simulate({**value, "unchanged": False})
+    assert f"gpnas-sr data prepare {simulated}" in data.render_simulate(value)
 
 
 def test_simulate_options_override_the_file(simulated, capsys):
@@ -68,7 +68,7 @@ def test_prepare_lists_what_it_dropped_and_ends_with_0(simulated, capsys):
     assert (value["pairs"], value["kept"], value["rescued"]) == (3, 2, 0)
     assert [item["name"] for item in value["dropped"]] == ["b_1"]
     assert value["pack"] == str(pack)
-    text = data_prepare.render(value)
+    text = data.render_prepare(value)
     assert "3 pairs: 2 kept (1 train, 1 validation), 1 dropped" in text
     assert "dropped b_1: " in text
     again = value_of(capsys, ["prepare", simulated, "--out", pack, "--group", "(.+)_", "--ncc-threshold", 0.9])
@@ -96,9 +96,9 @@ def test_check_ends_with_0_or_2_and_lists_every_pair(simulated, capsys):
     value = value_of(capsys, ["check", simulated, "--ncc-threshold", 0.9])
     assert [pair["name"] for pair in value["pairs"]] == ["a_0", "b_0", "b_1"]
     assert value["problems"] == []
-    assert data_check.render(value).endswith("0 problems")
+    assert data.render_check(value).endswith("0 problems")
     (simulated / "LR" / "b_1.png").unlink()
     value = value_of(capsys, ["check", simulated, "--ncc-threshold", 0.9], status=2)
     assert [item["name"] for item in value["problems"]] == ["b_1"]
-    assert "problem b_1: got HR" in data_check.render(value)
+    assert "problem b_1: got HR" in data.render_check(value)
     assert main(["data", "check", str(simulated / "LR" / "a_0.png")]) == 2  # neither pack nor folder

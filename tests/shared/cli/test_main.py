@@ -1,11 +1,11 @@
-import importlib
 import json
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from shared.cli.main import COMMANDS, main
+from shared.cli.main import COMMANDS, main, make_parser, part
 from shared.spec import make_spec_file, parse
 
 SPEC = make_spec_file(parse({"family": "drn", "scale": 4, "features": 32, "blocks": 2, "stages": 3}))
@@ -24,15 +24,10 @@ def test_every_command_has_help_with_an_example(command, capsys):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_the_example_parses(command):
-    import shlex
-
-    from shared.cli.main import _parser
-
-    module = importlib.import_module(COMMANDS[command][0])
-    for line in module.EXAMPLE.strip().splitlines():
+    for line in part(command, "EXAMPLE").strip().splitlines():
         words = shlex.split(line)
         assert tuple(words[1 : 1 + len(command)]) == command
-        _parser(command, module).parse_args(words[1 + len(command) :])
+        make_parser(command).parse_args(words[1 + len(command) :])
 
 
 @pytest.mark.parametrize("words", [[], ["serach"], ["data"], ["data", "simulat"]])
@@ -71,6 +66,8 @@ def test_json_is_all_there_is_on_stdout(tmp_path, capsys):
         json.loads(capsys.readouterr().out)
         assert main(["archive", *words]) == 0
         assert capsys.readouterr().out
+    assert main(["archive", "add", str(tmp_path / "a"), "nothing.json"]) == 2
+    assert "no such file" in capsys.readouterr().err
     assert main(["archive", "diff", str(path), str(path)]) == 0
     assert "no difference" in capsys.readouterr().out
 
