@@ -18,7 +18,7 @@ from typing import IO, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import UsageError
-from shared.files import sync_folder
+from shared.files import read_bytes, sync_folder
 from shared.spec import explain
 
 SCHEMA = "gpnas-sr/journal/1"
@@ -129,10 +129,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any], tuple[Trial, ...]]:
     Raises:
         UsageError: no such file, or broken.
     """
-    try:
-        lines, _ = _whole_lines(path.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; expected the journal of a search") from None
+    lines, _ = _whole_lines(read_bytes(path, expected="the journal of a search"))
     header = _parse(lines[0], path, 1) if lines else {}
     if header.get("schema") != SCHEMA:
         raise UsageError(f"{path}: got schema {header.get('schema')!r}, expected {SCHEMA!r} on line 1")

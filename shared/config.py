@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import UsageError
+from shared.files import read_bytes
 from shared.spec import explain
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -23,11 +24,9 @@ def read_toml(path: Path, *, expected: str) -> dict[str, Any]:
     Raises:
         UsageError: no such file, or no TOML.
     """
+    data = read_bytes(path, expected=expected)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problem = "no such file" if isinstance(error, FileNotFoundError | IsADirectoryError) else str(error.strerror)
-        raise UsageError(f"{path}: {problem}; expected {expected}") from None
+        return tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: {error}; expected {expected}") from None
 
@@ -35,8 +34,13 @@ def read_toml(path: Path, *, expected: str) -> dict[str, Any]:
 def validated(model: type[Model], fields: Mapping[str, Any], *, name: str) -> Model:
     """Fields as a checked value.
 
+    Args:
+        model: the class of the value.
+        fields: field -> value, as read from a file.
+        name: of the file or table; it leads the message of an error.
+
     Raises:
-        UsageError: unknown field (with the nearest name), wrong type, or out of range; `name` leads the message.
+        UsageError: unknown field (with the nearest name), wrong type, or out of range.
     """
     try:
         return model.model_validate(dict(fields))

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared.errors import UsageError
+from shared.errors import GpnasError, UsageError
 
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # as `replacing` names them
 
@@ -90,16 +90,37 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
+def read_bytes(path: Path, *, expected: str, error: type[GpnasError] = UsageError) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: of the file.
+        expected: what the file should be, for the message: `an image`.
+        error: what is raised.
+
+    Raises:
+        UsageError: or `error`: no such file, a folder, or a file that cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        reason = "no such file"
+    except IsADirectoryError:
+        reason = "this is a folder"
+    except OSError as problem:
+        reason = str(problem.strerror)
+    raise error(f"{path}: {reason}; expected {expected}")
+
+
 def read_json(path: Path) -> Any:
     """The JSON value of a file.
 
     Raises:
-        UsageError: the file is missing, is no text, or is no JSON.
+        UsageError: the file cannot be read, is no text, or is no JSON.
     """
+    data = read_bytes(path, expected="a JSON file")
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; expected a JSON file") from None
+        return json.loads(data)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UsageError(f"{path}: {error}; expected one JSON value") from None
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import UsageError
-from shared.files import write_bytes
+from shared.files import read_bytes, write_bytes
 
 FOLDER = "residuals"
 
@@ -40,10 +40,7 @@ def read_residuals(path: Path, sha256: str) -> NDArray[np.int16]:
         UsageError: no such file, or not the one of this SHA-256.
     """
     remedy = "restore it, or begin again with another --out"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; expected the errors of a trial in the journal; {remedy}") from None
+    data = read_bytes(path, expected=f"the errors of a trial in the journal; {remedy}")
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise UsageError(f"{path}: got SHA-256 {found}, expected {sha256} as in the journal; {remedy}")

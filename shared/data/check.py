@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.data.alignment import NccName, measure_shift, ncc
 from shared.data.pack import Pack
 from shared.data.pairs import discover, read_pair
-from shared.errors import PairError, UsageError
+from shared.errors import PairError
 from shared.progress import track
 
 SHIFT_LIMIT = 0.5  # LR px, ours: the largest of 122 RealSR and DRealSR pairs is 0.37
@@ -56,8 +56,6 @@ def check(
     """
     if path.is_dir():
         return _check_folder(path, scale, definition, threshold)
-    if not path.exists():
-        raise UsageError(f"{path}: no such file; expected a pack or a folder of pairs")
     with Pack(path) as pack:
         names = [(name, split) for split in ("train", "validation") for name in pack.pairs(split)]
         pairs = [measure(name, split, pack.lr(name), pack.hr(name)) for name, split in _tracked(names)]

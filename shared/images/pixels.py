@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import NonFiniteError, PairError, UsageError
+from shared.files import read_bytes
 from shared.images.decode import decode
 from shared.images.layout import Bits as Bits
 from shared.resize import to_unit
@@ -50,13 +51,7 @@ def read_image(path: Path) -> ImageFile:
     Raises:
         PairError: a missing, empty, truncated or damaged file, another format, CMYK, several pages, or NaN.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise PairError(f"{path}: no such file; expected an image") from None
-    except IsADirectoryError:
-        raise PairError(f"{path}: this is a folder; expected an image file") from None
-    return parse_image(path, data)
+    return parse_image(path, read_bytes(path, expected="an image file", error=PairError))
 
 
 def parse_image(path: Path, data: bytes) -> ImageFile:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shared.errors import WeightsError
-from shared.files import write_bytes
+from shared.files import read_bytes, write_bytes
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph, dual_graphs
 from shared.network.graph import Graph
@@ -135,11 +135,9 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         WeightsError: no such file, no safetensors, or not written by this project.
     """
+    data = read_bytes(path, expected="a weights file (.safetensors)", error=WeightsError)
     try:
-        data = path.read_bytes()
         arrays = load(data)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file; expected a weights file (.safetensors)") from None
     except SafetensorError as error:
         raise WeightsError(f"{path}: {error}; expected a whole safetensors file") from None
     metadata = _metadata(data)

@@ -7,7 +7,6 @@ the order in which they were written: same points in the same order, same `sha25
 
 import hashlib
 import itertools
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from shared.config import read_toml
 from shared.errors import SpecError, UsageError, nearest
 from shared.space.dimensions import FAMILY, Branch, Point, canonical, check_name, draw, make_branch, plain
 
@@ -98,14 +98,7 @@ class SearchSpace:
             UsageError: no such file, or no TOML.
             SpecError: not a search space.
         """
-        try:
-            value = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (FileNotFoundError, IsADirectoryError):
-            raise UsageError(f"{path}: no such file; expected a TOML file with [families.NAME] tables") from None
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(
-                f"{path}: {error}; expected TOML: tables [families.NAME] of `dimension = [choices]`"
-            ) from None
+        value = read_toml(Path(path), expected="TOML: tables [families.NAME] of `dimension = [choices]`")
         try:
             return cls._from_sections(value, constants)
         except SpecError as error:
