@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
 from shared.errors import UsageError
+from shared.ms_ssim import WINDOW, gaussian_taps
 from shared.resize import Floats, to_unit
 
-WINDOW = 11  # Wang et al. 2004, section III.B: 11x11 Gaussian, standard deviation 1.5 px
-SIGMA = 1.5
-K1, K2 = 0.01, 0.03  # ibid.
+K1, K2 = 0.01, 0.03  # Wang et al. 2004, section III.B
 LUMA = np.array([65.481, 128.553, 24.966]) / 255  # BT.601, R G B of [0, 1] to Y - 16 in units of the peak
 RANGE_SLACK = 1e-6  # ours: what float32 resizing of a white area may overshoot
 MOST_PSNR = 100.0  # dB, for an output that equals HR: infinity has no mean, and JSON has no infinity
@@ -154,8 +153,5 @@ def _ssim_map(x: Floats, y: Floats) -> Floats:
 
 def _window_mean(x: Floats) -> Floats:
     """Gaussian-weighted mean of each window that lies inside: (h, w) -> (h - 10, w - 10)."""
-    radius = WINDOW // 2
-    weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * SIGMA**2))
-    weights /= weights.sum()
-    smooth = correlate1d(correlate1d(x, weights, axis=0), weights, axis=1)
-    return _cut(smooth, radius)
+    taps = gaussian_taps()
+    return _cut(correlate1d(correlate1d(x, taps, axis=0), taps, axis=1), WINDOW // 2)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shared.errors import UsageError
 
-WINDOW = 11
+WINDOW = 11  # Wang et al. 2004, section III.B: 11x11 Gaussian, standard deviation 1.5 px
 SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

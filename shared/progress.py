@@ -2,9 +2,9 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
@@ -12,6 +12,8 @@ LINE_SECONDS = 5.0  # ours: a log file should grow by lines, not by screens
 AMOUNTS = (
     "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} {unit}s [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 )
+
+Item = TypeVar("Item")
 
 
 class Progress(Protocol):
@@ -38,6 +40,14 @@ def track(total: float, description: str, *, initial: int = 0, unit: str = "step
             yield _Bar(bar)
     else:
         yield _Lines(total, description, initial, unit)
+
+
+def tracked(items: Sequence[Item], description: str, *, unit: str) -> Iterator[Item]:
+    """The items, one after another, with the progress of the work on them."""
+    with track(len(items), description, unit=unit) as progress:
+        for item in items:
+            yield item
+            progress.advance()
 
 
 def spoken(seconds: float) -> str:

@@ -1,9 +1,8 @@
 """What is in a pack or a folder of pairs, and what is wrong with it, measured anew from the pixels."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +11,10 @@ from shared.data.alignment import NccName, measure_shift, ncc
 from shared.data.pack import Pack
 from shared.data.pairs import discover, read_pair
 from shared.errors import PairError
-from shared.progress import track
+from shared.progress import tracked
 
 SHIFT_LIMIT = 0.5  # LR px, ours: the largest of 122 RealSR and DRealSR pairs is 0.37
 SURE = 0.5  # ours: a lower response comes with shifts that are not there (DRealSR: 4.4 px at 0.24)
-
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +54,10 @@ def check(
         return _check_folder(path, scale, definition, threshold)
     with Pack(path) as pack:
         names = [(name, split) for split in ("train", "validation") for name in pack.pairs(split)]
-        pairs = [measure(name, split, pack.lr(name), pack.hr(name)) for name, split in _tracked(names)]
+        pairs = [
+            measure(name, split, pack.lr(name), pack.hr(name))
+            for name, split in tracked(names, "measuring pairs", unit="pair")
+        ]
         damage = [(name, "damaged: its pixels are not those written; prepare the pack again") for name in pack.damage()]
         return _result(path, "pack", pack.scale, pack.sha256, pairs, damage + _problems(pairs, definition, threshold))
 
@@ -83,19 +82,12 @@ def _check_folder(path: Path, scale: int | None, definition: NccName, threshold:
     found = discover([path], scale=scale)
     problems = [(item.name, item.reason) for item in found.skipped]
     pairs = []
-    for pair, _ in _tracked([(pair, None) for pair in found.pairs]):
+    for pair in tracked(found.pairs, "measuring pairs", unit="pair"):
         try:
             pairs.append(measure(pair.name, None, *read_pair(pair, scale=found.scale)))
         except PairError as error:
             problems.append((pair.name, str(error)))
     return _result(path, "folder", found.scale, None, pairs, problems + _problems(pairs, definition, threshold))
-
-
-def _tracked(items: list[Item]) -> Iterator[Item]:
-    with track(len(items), "measuring pairs", unit="pair") as progress:
-        for item in items:
-            yield item
-            progress.advance()
 
 
 def _problems(pairs: list[Checked], definition: NccName, threshold: float) -> list[tuple[str, str]]:

@@ -24,8 +24,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.content_id import content_digest, pixel_digest
-from shared.data.pack_index import SPLITS, Entry, Split, read_index, to_json, write_index
+from shared.data.pack_index import (
+    SPLITS,
+    Entry,
+    Split,
+    content_digest,
+    pixel_digest,
+    read_index,
+    to_json,
+    write_index,
+)
 from shared.errors import UsageError
 from shared.files import publish
 from shared.images.pixels import Bits

@@ -1,9 +1,13 @@
-"""The index of a pack: what is known of its pairs besides their pixels, as one JSON text."""
+"""The index of a pack: what is known of its pairs besides their pixels, as one JSON text; and the digests of their content."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -39,3 +43,19 @@ def read_index(text: str) -> dict[str, Entry]:
 def to_json(value: Any) -> str:
     """Compact JSON with sorted keys, finite numbers only."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+
+def pixel_digest(*images: NDArray[Any]) -> str:
+    """SHA-256 over dtype, shape and samples (rows, little-endian) of images, 64 hex digits."""
+    digest = hashlib.sha256()
+    for image in images:
+        little = np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("<"))
+        digest.update(f"{little.dtype.str}{little.shape}".encode())
+        digest.update(little.data)
+    return digest.hexdigest()
+
+
+def content_digest(scale: int, pairs: Mapping[str, tuple[str, str]]) -> str:
+    """SHA-256 over the scale and, sorted by name, name, split and pixel digest of the pairs, 64 hex digits."""
+    content = [scale, [[name, *pairs[name]] for name in sorted(pairs)]]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()

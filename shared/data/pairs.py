@@ -84,7 +84,7 @@ def discover(sources: Sequence[Path], *, scale: int | None = None) -> Discovery:
     ]
     pairs = _named([match for match in matches if match.scale == scale])
     if not pairs:
-        raise PairError(f"{_listed(sources)}: no usable pair. " + " | ".join(_reasons(skipped)))
+        raise PairError(f"{_listed(sources)}: no usable pair. {first_reasons(skipped)}")
     return Discovery(
         pairs=tuple(sorted(pairs, key=lambda pair: pair.name)),
         scale=scale,
@@ -261,9 +261,11 @@ def _named(matches: list[_Match]) -> list[FoundPair]:
     return [FoundPair(name=names[match.lr], lr=match.lr, hr=match.hr) for match in matches]
 
 
-def _reasons(skipped: list[Skipped]) -> list[str]:
+def first_reasons(skipped: Sequence[Skipped]) -> str:
+    """The first few reasons, for the message where no pair is left."""
     lines = [f"{item.name}: {item.reason}" for item in skipped[:REASONS_SHOWN]]
-    return lines if len(skipped) <= REASONS_SHOWN else [*lines, f"and {len(skipped) - REASONS_SHOWN} more"]
+    more = len(skipped) - len(lines)
+    return " | ".join([*lines, f"and {more} more"] if more else lines)
 
 
 def _listed(paths: Iterable[Path]) -> str:

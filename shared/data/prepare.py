@@ -13,15 +13,16 @@ from typing import Any
 import h5py
 from pydantic import ValidationError
 
+from shared.config import validated
 from shared.data.alignment import measure_shift, ncc
 from shared.data.pack import Pack, PackPair, write_pack
-from shared.data.pairs import REASONS_SHOWN, Discovery, FoundPair, Skipped, discover, read_pair
+from shared.data.pairs import Discovery, FoundPair, Skipped, discover, first_reasons, read_pair
 from shared.data.split import hashed_validation, matching
 from shared.errors import PairError, UsageError
 from shared.files import read_json, sha256_file, write_json
-from shared.progress import track
+from shared.progress import tracked
 from shared.records.preparation import SCHEMA, DroppedPair, KeptPair, PrepareConfig, Report
-from shared.spec import explain, software
+from shared.spec import software
 
 __all__ = ["PrepareConfig", "Report", "make_config", "prepare", "report_path"]
 
@@ -71,10 +72,7 @@ def make_config(values: dict[str, Any]) -> PrepareConfig:
     Raises:
         UsageError: an unknown field or a value out of range.
     """
-    try:
-        return PrepareConfig.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(explain(error, PrepareConfig)) from None
+    return validated(PrepareConfig, values, name="options")
 
 
 def _selected(found: Discovery, config: PrepareConfig) -> Discovery:
@@ -125,19 +123,14 @@ def _judge(found: Discovery, config: PrepareConfig) -> tuple[list[KeptPair], lis
     """
     kept: list[KeptPair] = []
     dropped = list(found.skipped)
-    with track(len(found.pairs), "checking pairs", unit="pair") as progress:
-        for pair in found.pairs:
-            try:
-                kept.append(_examine(pair, found.scale, config))
-            except PairError as error:
-                dropped.append(Skipped(name=pair.name, reason=str(error)))
-            progress.advance()
+    for pair in tracked(found.pairs, "checking pairs", unit="pair"):
+        try:
+            kept.append(_examine(pair, found.scale, config))
+        except PairError as error:
+            dropped.append(Skipped(name=pair.name, reason=str(error)))
     dropped.sort(key=lambda item: (item.name, item.reason))
     if not kept:
-        reasons = [f"{item.name}: {item.reason}" for item in dropped[:REASONS_SHOWN]]
-        raise PairError(
-            f"got {len(dropped)} pairs, none of which can be kept; no pack is written. " + " | ".join(reasons)
-        )
+        raise PairError(f"got no pair that can be kept ({len(dropped)} found); no pack is written. {first_reasons(dropped)}")
     return kept, dropped
 
 
@@ -176,18 +169,16 @@ def _split(images: list[KeptPair], config: PrepareConfig) -> list[KeptPair]:
 
 def _entries(found: Discovery, images: Sequence[KeptPair], config: PrepareConfig) -> Iterator[PackPair]:
     files = {pair.name: pair for pair in found.pairs}
-    with track(len(images), "writing pack", unit="pair") as progress:
-        for image in images:
-            pair = files[image.name]
-            lr, hr = read_pair(pair, scale=found.scale)
-            facts = {
-                config.ncc: image.ncc,
-                "shift": image.shift,
-                "shift_response": image.shift_response,
-                "files": [pair.lr.name, pair.hr.name],
-            }
-            yield PackPair(name=image.name, lr=lr, hr=hr, split=image.split, facts=facts)
-            progress.advance()
+    for image in tracked(images, "writing pack", unit="pair"):
+        pair = files[image.name]
+        lr, hr = read_pair(pair, scale=found.scale)
+        facts = {
+            config.ncc: image.ncc,
+            "shift": image.shift,
+            "shift_response": image.shift_response,
+            "files": [pair.lr.name, pair.hr.name],
+        }
+        yield PackPair(name=image.name, lr=lr, hr=hr, split=image.split, facts=facts)
 
 
 def _report(

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from shared.resize import resize
+from shared.resize import Floats, resize
 
-Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 Range = tuple[float, float]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.pairs import Skipped
+from shared.data.pairs import Skipped, first_reasons
 from shared.errors import PairError, UsageError
 from shared.images.header import image_size
 from shared.images.pixels import quantise, read_image
@@ -18,7 +18,6 @@ from shared.simulation.camera import from_light, to_light
 from shared.simulation.photographs import Photograph
 
 SMALLEST = 48  # HR px, ours: below, a piece teaches nothing
-REASONS_SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +58,7 @@ def plan(
         except PairError as error:
             skipped.append(Skipped(name=photograph.name, reason=str(error)))
     if not pieces:
-        reasons = " | ".join(f"{item.name}: {item.reason}" for item in skipped[:REASONS_SHOWN])
-        raise UsageError(f"got no usable photograph of {len(photographs)}. {reasons}")
+        raise UsageError(f"got no usable photograph ({len(photographs)} found). {first_reasons(skipped)}")
     return [piece for turn in zip_longest(*pieces) for piece in turn if piece is not None], skipped
 
 

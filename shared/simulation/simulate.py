@@ -24,7 +24,7 @@ from shared.errors import UsageError
 from shared.files import read_json, sha256_file, write_json
 from shared.images.stream import write_image
 from shared.metrics import psnr_rgb
-from shared.progress import track
+from shared.progress import tracked
 from shared.resize import bicubic_upscale, to_unit
 from shared.simulation.camera import CameraConfig, draw, take, to_light
 from shared.simulation.photographs import Photograph
@@ -93,11 +93,7 @@ def simulate(photographs: Sequence[Photograph], out: Path, *, scale: int, config
     pieces, skipped = plan(photographs, scale=scale, size=config.size, reduction=config.photo_reduction)
     pieces = pieces[: config.count]
     _check_free(out, [piece.name for piece in pieces])
-    pairs = []
-    with track(len(pieces), "simulating pairs", unit="pair") as progress:
-        for piece in pieces:
-            pairs.append(_make(piece, out, scale, config))
-            progress.advance()
+    pairs = [_make(piece, out, scale, config) for piece in tracked(pieces, "simulating pairs", unit="pair")]
     used = {piece.photograph.name: piece.photograph.to_json() for piece in pieces}
     record = {
         "schema": SCHEMA,

@@ -86,7 +86,7 @@ def test_prepare_takes_patterns(simulated, capsys):
 def test_prepare_ends_with_2_where_nothing_is_kept(simulated, capsys):
     pack = simulated.parent / "p.h5"
     assert main(["data", "prepare", str(simulated), "--out", str(pack), "--ncc-threshold", "1"]) == 2
-    assert "none of which can be kept" in capsys.readouterr().err
+    assert "no pair that can be kept" in capsys.readouterr().err
     assert main(["data", "prepare", str(simulated), "--out", str(pack), "--scale", "3"]) == 2
     assert "got HR = 2 x LR, expected 3 x LR" in capsys.readouterr().err
     assert not pack.exists()

@@ -123,7 +123,7 @@ def test_bad_pairs_are_dropped_with_reasons_and_the_good_ones_kept(tmp_path, fol
 
 
 def test_nothing_kept_is_an_error_and_writes_nothing(tmp_path, folder):
-    with pytest.raises(PairError, match=r"none of which can be kept.*Canon_1: got ncc_y_hr"):
+    with pytest.raises(PairError, match=r"no pair that can be kept.*Canon_1: got ncc_y_hr"):
         prepare([folder], tmp_path / "p.h5", config=PrepareConfig(ncc="ncc_y_hr", ncc_threshold=1))
     assert list(tmp_path.glob("p.h5*")) == []
 
