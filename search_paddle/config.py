@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.config import read_toml, validated
-from shared.error_shares import MOST_MEMBERS
+from shared.ensemble_weights import MOST_MEMBERS
 from shared.errors import UsageError
 from shared.ms_ssim import LEVELS, check_levels
 

@@ -21,7 +21,7 @@ from scipy.ndimage import uniform_filter
 from scipy.stats import spearmanr
 
 from shared.data.source import Pair, open_pairs
-from shared.error_shares import least_error_shares
+from shared.ensemble_weights import least_error_weights
 from shared.files import read_json, write_json
 from shared.images.pixels import quantise, to_float
 from shared.metrics import psnr_rgb
@@ -72,12 +72,12 @@ def fits(case: Case, images: Images, pairs: Sequence[Pair], spread: float) -> di
     covariances = np.stack([error_covariance(stack, pair, SCALE) for stack, pair in zip(stacks, pairs, strict=True)])
     by_regions = np.stack([region_covariances(stack, pair) for stack, pair in zip(stacks, pairs, strict=True)])
     by_regions /= by_regions.sum(1, keepdims=True).mean((2, 3), keepdims=True)
-    free = [least_error_shares(by_regions[:, region].mean(0)).tolist() for region in range(len(REGIONS))]
+    free = [least_error_weights(by_regions[:, region].mean(0)).tolist() for region in range(len(REGIONS))]
     fitted = weights_of(covariances, camera_spread=spread)
     return {
         "fitted": make_fusion("mean", fitted),
         "fitted, spread 0": make_fusion("mean", weights_of(covariances, camera_spread=0)),
-        "fitted, not drawn to equal": make_fusion("mean", least_error_shares(covariances.mean(0)).tolist()),
+        "fitted, not drawn to equal": make_fusion("mean", least_error_weights(covariances.mean(0)).tolist()),
         "fitted by region, not drawn": by_region(free),
         "median": lambda stack: np.median(stack, 0),
         "trimmed": trimmed,

@@ -31,7 +31,7 @@ from search_paddle.journal import Trial
 from search_paddle.search import SearchResult, run_search
 from search_paddle.suite.selection import ScoredSpec, select_suite
 from shared.data.pack import PackPair, write_pack
-from shared.error_shares import least_error_shares
+from shared.ensemble_weights import least_error_weights
 from shared.spec import software
 
 HERE = Path(__file__).parent
@@ -100,7 +100,7 @@ def suites(args: argparse.Namespace, measured: Measured, pack: Path) -> dict[str
         for way, fields in ways.items():
             found = search(args.table, "short", pack, seed, trials=args.trials, **fields).members
             members = [rows[trial.id] for trial in found]
-            shares = least_error_shares(covariance(measured, "long", members))
+            shares = least_error_weights(covariance(measured, "long", members))
             values[way].append(float(psnr_by_pair(measured.crops, members, shares).mean()))
     first = np.array(values["for the suite in turn"])
     return {

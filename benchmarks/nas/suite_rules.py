@@ -23,7 +23,7 @@ from benchmarks.nas.sr_table_file import TABLE, SrTable
 from benchmarks.nas.suite_selection import at_levels, measure, psnr_by_pair
 from search_paddle.suite.error_covariance import Floats, correlate, error_covariance
 from search_paddle.suite.selection import ScoredSpec, select_complementary
-from shared.error_shares import least_error_shares
+from shared.ensemble_weights import least_error_weights
 from shared.spec import software
 
 HERE = Path(__file__).parent
@@ -63,7 +63,7 @@ def least_error(correlation: Floats, psnr: Floats, *, sizes: tuple[int, ...]) ->
         place = int(errors.argmin())
         found.append((float(errors[place]), suites[place].tolist()))
     members = min(found)[1]
-    return members, least_error_shares(matrix[np.ix_(members, members)])
+    return members, least_error_weights(matrix[np.ix_(members, members)])
 
 
 def at_most(correlation: Floats, psnr: Floats) -> tuple[list[int], Floats]:

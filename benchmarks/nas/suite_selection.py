@@ -26,7 +26,7 @@ from benchmarks.nas.sr_table_file import TABLE, SrTable
 from search_paddle.proxy.validation import LEVELS
 from search_paddle.suite.error_covariance import Floats, correlate, error_covariance, error_products
 from search_paddle.suite.selection import ScoredSpec, select_complementary, select_suite
-from shared.error_shares import least_error_shares
+from shared.ensemble_weights import least_error_weights
 from shared.spec import software
 
 HERE = Path(__file__).parent
@@ -115,7 +115,7 @@ def judge(measured: Measured, run: str, searched: int, seeds: int) -> dict[str, 
     for seed in range(seeds):
         rows = np.random.default_rng(seed).permutation(len(measured.candidates[run]))[:searched].tolist()
         for rule, members in choose(measured, run, rows).items():
-            equal, fitted = np.full(SIZE, 1 / SIZE), least_error_shares(covariance(measured, "long", members))
+            equal, fitted = np.full(SIZE, 1 / SIZE), least_error_weights(covariance(measured, "long", members))
             for judged, errors in parts.items():
                 values[f"{judged}, equal shares"][rule].append(psnr_by_pair(errors, members, equal))
                 values[f"{judged}, fitted shares"][rule].append(psnr_by_pair(errors, members, fitted))

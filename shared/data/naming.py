@@ -26,7 +26,7 @@ _DEGRADATION = re.compile(r"^(?:x?\d|bicx?\d?|bicubic|mod\d+|unknown|mild|wild|d
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
+class NamedImage:
     """One image file and what its name says.
 
     `scope` is the folder within which partners are sought, `part` what remains of the role folder's name (`train`,
@@ -42,7 +42,7 @@ class Candidate:
     layout: str
 
 
-def read_name(path: Path, source: Path) -> Candidate | None:
+def read_name(path: Path, source: Path) -> NamedImage | None:
     """What the name of `path`, a file under the folder `source`, says; None if it does not tell LR from HR.
 
     The folders are asked first, the nearest first, up to `source` itself: `LR/Canon_001_LR4.png` and
@@ -50,7 +50,7 @@ def read_name(path: Path, source: Path) -> Candidate | None:
     """
     for folder in path.parents:
         if (role := folder_role(folder.name)) is not None:
-            return Candidate(
+            return NamedImage(
                 path=path,
                 role=role,
                 scope=folder.parent,
@@ -62,7 +62,7 @@ def read_name(path: Path, source: Path) -> Candidate | None:
         if folder == source:
             break
     if (match := _FLAT.match(path.stem)) is not None:
-        return Candidate(
+        return NamedImage(
             path=path,
             role=_role(match["role"]),
             scope=path.parent,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data.naming import SUFFIXES, Candidate, read_name
+from shared.data.naming import SUFFIXES, NamedImage, read_name
 from shared.errors import PairError, UsageError
 from shared.images.header import image_size
 from shared.images.pixels import read_image
@@ -143,8 +143,8 @@ class _Match:
     scale: int
 
 
-def _candidates(sources: Sequence[Path]) -> list[Candidate]:
-    found: dict[Path, Candidate | None] = {}
+def _candidates(sources: Sequence[Path]) -> list[NamedImage]:
+    found: dict[Path, NamedImage | None] = {}
     for source in sources:
         root = Path(os.path.abspath(source))
         for path in list_images(root):
@@ -158,7 +158,7 @@ def _candidates(sources: Sequence[Path]) -> list[Candidate]:
     return candidates
 
 
-def _scenes(candidates: list[Candidate]) -> list[list[Candidate]]:
+def _scenes(candidates: list[NamedImage]) -> list[list[NamedImage]]:
     """The files of each scene: those of one stem if both roles are there, the others by the stem without suffix."""
     parts = _parts(candidates)
     by_stem = _grouped(candidates, lambda item: (item.scope, parts[item.path], item.stem))
@@ -168,7 +168,7 @@ def _scenes(candidates: list[Candidate]) -> list[list[Candidate]]:
     return whole + _grouped(rest, lambda item: (item.scope, parts[item.path], item.base))
 
 
-def _parts(candidates: list[Candidate]) -> dict[Path, tuple[str, ...]]:
+def _parts(candidates: list[NamedImage]) -> dict[Path, tuple[str, ...]]:
     """The part of the set (train, test) of each file; of no interest where a scope has only one LR and one HR part."""
     seen: dict[tuple[Path, str], set[tuple[str, ...]]] = defaultdict(set)
     for item in candidates:
@@ -179,14 +179,14 @@ def _parts(candidates: list[Candidate]) -> dict[Path, tuple[str, ...]]:
     return {item.path: () if item.scope in single else item.part for item in candidates}
 
 
-def _grouped(candidates: Iterable[Candidate], key: Callable[[Candidate], Hashable]) -> list[list[Candidate]]:
-    groups: dict[Hashable, list[Candidate]] = defaultdict(list)
+def _grouped(candidates: Iterable[NamedImage], key: Callable[[NamedImage], Hashable]) -> list[list[NamedImage]]:
+    groups: dict[Hashable, list[NamedImage]] = defaultdict(list)
     for item in candidates:
         groups[key(item)].append(item)
     return list(groups.values())
 
 
-def _match(scene: list[Candidate], scale: int | None) -> _Match:
+def _match(scene: list[NamedImage], scale: int | None) -> _Match:
     lrs = [item for item in scene if item.role == "lr"]
     hrs = [item for item in scene if item.role == "hr"]
     if not lrs or not hrs:
@@ -230,7 +230,7 @@ def ratio(lr: tuple[int, int], hr: tuple[int, int]) -> int:
     raise PairError(f"{sizes}; cut both to the same scene, or remove the pair")
 
 
-def _has_scale(lr: Candidate, hr: Candidate, scale: int | None) -> bool:
+def _has_scale(lr: NamedImage, hr: NamedImage, scale: int | None) -> bool:
     try:
         return ratio(image_size(lr.path), image_size(hr.path)) == scale
     except PairError:

@@ -130,7 +130,9 @@ def _judge(found: Discovery, config: PrepareConfig) -> tuple[list[KeptPair], lis
             dropped.append(Skipped(name=pair.name, reason=str(error)))
     dropped.sort(key=lambda item: (item.name, item.reason))
     if not kept:
-        raise PairError(f"got no pair that can be kept ({len(dropped)} found); no pack is written. {first_reasons(dropped)}")
+        raise PairError(
+            f"got no pair that can be kept ({len(dropped)} found); no pack is written. {first_reasons(dropped)}"
+        )
     return kept, dropped
 
 

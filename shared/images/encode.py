@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.images.exif import PREFIX
-from shared.images.layout import Layout
+from shared.images.layout import ImageLayout
 from shared.images.png import PngEncoder
 from shared.images.tiff import TiffEncoder
 
@@ -44,13 +44,13 @@ class Format:
     alpha: bool
     side: int
     pixel_bytes: int
-    encoder: Callable[[BinaryIO, Layout], Encoder]
+    encoder: Callable[[BinaryIO, ImageLayout], Encoder]
 
 
 class _Whole:
     """Collects an image, and leaves it to Pillow at the end."""
 
-    def __init__(self, file: BinaryIO, layout: Layout, kind: str, options: dict[str, Any]) -> None:
+    def __init__(self, file: BinaryIO, layout: ImageLayout, kind: str, options: dict[str, Any]) -> None:
         self.file, self.layout, self.kind, self.options = file, layout, kind, options
         self.samples = np.empty((layout.height, layout.width, layout.channels), np.uint8)
         self.filled = 0
@@ -67,11 +67,11 @@ class _Whole:
         image.save(self.file, self.kind, **options)
 
 
-def _jpeg(file: BinaryIO, layout: Layout) -> Encoder:
+def _jpeg(file: BinaryIO, layout: ImageLayout) -> Encoder:
     return _Whole(file, layout, "JPEG", {"quality": JPEG_QUALITY, "subsampling": 0})
 
 
-def _webp(file: BinaryIO, layout: Layout) -> Encoder:
+def _webp(file: BinaryIO, layout: ImageLayout) -> Encoder:
     """Lossless. The format has no grey, so a grey image loses its (grey) profile."""
     kept = layout if layout.channels > 2 else replace(layout, icc=None)
     return _Whole(file, kept, "WEBP", {"lossless": True, "exact": True})

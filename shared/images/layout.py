@@ -7,7 +7,7 @@ Bits = Literal[8, 16]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class ImageLayout:
     """Size and kind of an image, and what goes into the file beside its samples.
 
     Attributes:

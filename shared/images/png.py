@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.images.layout import Layout
+from shared.images.layout import ImageLayout
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG specification, table 11.1
@@ -24,7 +24,7 @@ CHUNK = 1 << 20  # bytes of an IDAT chunk, ours; the format holds 2^31 - 1
 class PngEncoder:
     """Writes a PNG file row by row; holds one row and one chunk."""
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    def __init__(self, file: BinaryIO, layout: ImageLayout) -> None:
         self.file = file
         self.above = np.zeros(layout.row_bytes, np.uint8)  # above the first row: zeros (ibid., 9.2)
         self.packer = zlib.compressobj(LEVEL)

@@ -13,7 +13,7 @@ from shared.errors import UsageError
 from shared.files import replacing
 from shared.images.encode import FORMATS, Encoder, Format
 from shared.images.exif import PREFIX
-from shared.images.layout import Layout
+from shared.images.layout import ImageLayout
 from shared.images.pixels import Bits, ImageFile, quantise
 from shared.resize import bicubic_rows, to_unit
 
@@ -51,7 +51,7 @@ def open_band_writer(
         ...         out.write(np.full((1, 3, 3), 0.5))
     """
     target = check_writable(path, height, width, bits=bits, like=like)
-    layout = Layout(
+    layout = ImageLayout(
         height=height,
         width=width,
         channels=(1 if like and like.grey else 3) + (like is not None and like.alpha is not None),
@@ -70,7 +70,9 @@ def open_band_writer(
 class BandWriter:
     """Takes the bands of one image, top to bottom. From `open_band_writer`."""
 
-    def __init__(self, path: Path, layout: Layout, like: ImageFile | None, *, start: Callable[[], Encoder]) -> None:
+    def __init__(
+        self, path: Path, layout: ImageLayout, like: ImageFile | None, *, start: Callable[[], Encoder]
+    ) -> None:
         self.path, self.layout, self.like = path, layout, like
         self.filled = 0
         self._start = start
@@ -179,7 +181,7 @@ def _grey(rows: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(total)[..., None]
 
 
-def _alpha(alpha: NDArray[Any], layout: Layout, first: int, last: int) -> NDArray[Any]:
+def _alpha(alpha: NDArray[Any], layout: ImageLayout, first: int, last: int) -> NDArray[Any]:
     """Rows of the alpha channel (h, w) enlarged to the size of the image: (last - first, W, 1) of its depth."""
     factor = layout.height // len(alpha)
     if factor == 1:

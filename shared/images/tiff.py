@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.images.layout import Layout
+from shared.images.layout import ImageLayout
 
 STRIP = 1 << 18  # bytes before packing, as tifffile
 LEVEL = 3  # as in png.py
@@ -24,7 +24,7 @@ DEFLATE, DIFFERENCES, GREY, RGB, PLAIN_ALPHA = 8, 2, 1, 2, 2
 class TiffEncoder:
     """Writes a TIFF file strip by strip; holds one strip, and the places of all (16 bytes each)."""
 
-    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+    def __init__(self, file: BinaryIO, layout: ImageLayout) -> None:
         self.file, self.layout = file, layout
         self.big = layout.height * layout.row_bytes > CLASSIC
         self.rows_per_strip = max(1, STRIP // layout.row_bytes)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.source import Pair
-from shared.error_shares import Covariance, least_error_shares, shrunk_covariance
+from shared.ensemble_weights import Covariance, least_error_weights, shrunk_covariance
 from shared.images.pixels import to_float
 
 Upscale = Callable[[NDArray[np.float32]], NDArray[np.floating]]  # (h, w, 3) in [0, 1] -> (s·h, s·w, 3)
@@ -53,7 +53,7 @@ def weights_of(covariances: NDArray[np.float64], *, camera_spread: float = CAMER
     """
     plain = np.maximum(covariances.mean((1, 2), keepdims=True), np.finfo(np.float64).tiny)
     shrunk = shrunk_covariance(covariances / plain, spread=camera_spread)
-    return [float(weight) for weight in least_error_shares(shrunk)]
+    return [float(weight) for weight in least_error_weights(shrunk)]
 
 
 def error_covariance(images: Sequence[NDArray[np.floating]], pair: Pair, crop: int) -> Covariance:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.nas.suite_rules import at_most, equal, least_error, reliability
-from shared.error_shares import least_error_shares
+from shared.ensemble_weights import least_error_weights
 
 
 def drawn(seed: int, count: int = 7, pairs: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def test_rules_choose_the_least_of_what_they_minimise(seed: int) -> None:
     errors = []
     for places in means:
         part = matrix[np.ix_(places, places)]
-        shares = least_error_shares(part)
+        shares = least_error_weights(part)
         errors.append(float(shares @ part @ shares))
     members, shares = least_error(correlation, psnr, sizes=(1, 2, 3))
     assert shares @ matrix[np.ix_(members, members)] @ shares == pytest.approx(min(errors), rel=1e-6)
