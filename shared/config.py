@@ -1,4 +1,4 @@
-"""Settings from TOML files: frozen pydantic models, in which an unknown key is refused with the nearest name."""
+"""Settings from TOML files: frozen pydantic models. An unknown key is refused, and the message names the nearest known one."""
 
 import tomllib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def read_toml(path: Path, *, expected: str) -> dict[str, Any]:
 
     Args:
         path: of the file.
-        expected: what it should hold, for messages: `TOML: training settings (steps = 20000, …)`.
+        expected: what the file should hold, for messages: `TOML: training settings (steps = 20000, …)`.
 
     Raises:
         UsageError: no such file, or no TOML.

@@ -1,8 +1,8 @@
-"""Ensemble weights with the least squared error, from the covariance of the members' errors. NumPy only: search and training use it.
+"""Ensemble weights with the least squared error, from the covariance of the members' errors. NumPy only: both stages use it.
 
-The mean squared error of an ensemble Σ w_i x_i is wᵀEw, where E is the error covariance of its members (the mean over pixels of the
-product of two members' errors). The minimum over w >= 0, Σ w = 1 is found exactly: with S the set of members of positive weight it
-is E_S⁻¹1 / 1ᵀE_S⁻¹1. Where E is measured on few pairs, it is first shrunk towards a matrix for which equal weights are best
+The mean squared error of an ensemble Σ w_i x_i is wᵀEw, where E is the error covariance of its members (the mean over pixels of
+the product of two members' errors). The minimum over w >= 0, Σ w = 1 is found exactly: it is E_S⁻¹1 / 1ᵀE_S⁻¹1, with S the set of
+members of positive weight. Where E is measured on few pairs, it is first shrunk towards a matrix for which equal weights are best
 (`shrunk_covariance`).
 """
 
@@ -17,13 +17,16 @@ MOST_MEMBERS = 12  # every subset is tried: 4,095 small systems
 
 
 def shrunk_covariance(covariances: NDArray[np.float64], *, spread: float = 0.0) -> Covariance:
-    """The mean covariance over pairs, shrunk towards a matrix for which equal weights are best: the more, the less the pairs agree.
+    """The mean covariance over pairs, shrunk towards a matrix for which equal weights are best.
+
+    The less the pairs agree, the more it shrinks:
 
     S = Ē - λ (ḡ1ᵀ + 1ḡᵀ),  g = E1/n less its mean,  λ = min(1, Σ_i (var(g_i) / pairs + spread²) / Σ_i ḡ_i²)
 
     g_i is the excess of the covariance between member i and the plain mean of all members. Where g = 0, equal weights have the
-    least error, and E - g1ᵀ - 1gᵀ is the nearest such matrix. With spread 0, λ minimises the expected squared distance of S to the true mean
-    covariance (Schäfer and Strimmer 2005, eq. 8, for a target that is linear in E). S is positive semidefinite as E is.
+    least error, and E - g1ᵀ - 1gᵀ is the nearest such matrix. With spread 0, λ minimises the expected squared distance of S to
+    the true mean covariance (Schäfer and Strimmer 2005, eq. 8, for a target that is linear in E). S is positive semidefinite
+    as E is.
 
     Args:
         covariances: float64 (pairs, n, n), one matrix for each validation pair.

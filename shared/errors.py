@@ -1,11 +1,11 @@
-"""The errors of the project. A message says what was got, what was expected and the remedy."""
+"""The errors of the project. A message says what was got, what was expected, and what to do."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class GpnasError(Exception):
-    """Root of every error that this project raises on purpose."""
+    """Base of every error that this project raises on purpose."""
 
 
 class UsageError(GpnasError, ValueError):
@@ -17,7 +17,7 @@ class WorkError(GpnasError, RuntimeError):
 
 
 class SpecError(UsageError):
-    """An architecture spec, search space or suite file that cannot be read as one."""
+    """An architecture spec, a search space or a suite file that is not valid."""
 
 
 class PairError(UsageError):
@@ -29,7 +29,7 @@ class WeightsError(UsageError):
 
 
 class OutOfMemoryError(WorkError):
-    """The allocator refused; the message names needed and available bytes."""
+    """There is not enough memory; the message names needed and available bytes."""
 
 
 class NonFiniteError(WorkError):

@@ -18,17 +18,17 @@ TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.tmp", re.DOTALL)  # as `r
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`: temporary file beside it, fsync, rename, fsync of the folder. Makes missing folders."""
+    """Replace `path` by `data`: temporary file beside it, fsync, rename, fsync of the folder. Missing folders are made."""
     with replacing(path) as file:
         file.write(data)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` when the block ends, and vanishes if the block raises.
+    """A new file that replaces `path` when the block ends, and is deleted if the block raises.
 
-    As `write_bytes`, for what is written piece by piece. The file can be read and sought in. Until then it is
-    `.NAME.xxxxxxxx.tmp` beside `path`, locked as long as its process lives (see `remove_strays`).
+    Like `write_bytes`, for content that is written piece by piece; the file can also be read, and seek works. Until the
+    block ends it is `.NAME.xxxxxxxx.tmp` beside `path`, locked as long as its process lives (see `remove_strays`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -45,7 +45,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_strays(paths: Iterable[Path]) -> list[Path]:
-    """Remove the temporary files of killed writers of `paths`, and tell which. Those of living writers stay: they are locked."""
+    """Delete the temporary files that killed processes left of `paths`. Those of living processes are locked and stay.
+
+    Returns:
+        The deleted files.
+    """
     names: dict[Path, set[str]] = defaultdict(set)
     for path in paths:
         names[path.parent].add(path.name)
@@ -77,7 +81,7 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable, as a rename is only durable after that."""
+    """Write the entries of a folder to disk: a rename is safe only after that."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,11 +1,11 @@
 """PSNR and SSIM of one image against its reference, in float64; the name says the channels.
 
 `_rgb` counts all three channels, `_y` the luma of BT.601 (studio range, 16 to 235, not rounded) with the peak still
-255: the convention of the super-resolution literature. `crop` pixels are cut off each side first. Averages over images
-are the caller's, and so is quantisation: an 8-bit file and the float image behind it differ by thousandths of a dB.
+255: the convention of the super-resolution literature. `crop` pixels are cut off each side first. The caller takes the mean over
+images, and quantises if it wants to: an 8-bit file and the float image behind it differ by thousandths of a dB.
 
-Images are (h, w, 3): uint8, uint16, or floats in [0, 1]. A value outside is refused rather than clipped, as clipping
-would turn a 0-255 float image into white and hide what a network overshoots: clip, or quantise, before measuring.
+Images are (h, w, 3): uint8, uint16, or floats in [0, 1]. A value outside is refused, not clipped: clipping would turn a 0-255
+float image into white, and hide values that a network puts outside the range. Clip or quantise before you measure.
 """
 
 import math
@@ -21,8 +21,8 @@ from shared.resize import Floats, to_unit
 
 K1, K2 = 0.01, 0.03  # Wang et al. 2004, section III.B
 LUMA = np.array([65.481, 128.553, 24.966]) / 255  # BT.601, R G B of [0, 1] to Y - 16 in units of the peak
-RANGE_SLACK = 1e-6  # ours: what float32 resizing of a white area may overshoot
-MOST_PSNR = 100.0  # dB, for an output that equals HR: infinity has no mean, and JSON has no infinity
+RANGE_SLACK = 1e-6  # ours: rounding of a white area that was resized in float32
+MOST_PSNR = 100.0  # dB, in place of infinity where an output equals HR: infinity has no mean and no JSON form
 
 
 def psnr_rgb(sr: NDArray[Any], hr: NDArray[Any], *, crop: int = 0) -> float:
@@ -36,17 +36,17 @@ def psnr_rgb(sr: NDArray[Any], hr: NDArray[Any], *, crop: int = 0) -> float:
         crop: pixels cut off each side, >= 0.
 
     Returns:
-        dB. Identical images give `math.inf`, which JSON lacks: whoever writes a file puts null.
+        dB. Identical images give `math.inf`, which JSON does not have: write null into files.
 
     Raises:
-        UsageError: sizes that differ, no (h, w, 3) shape, another dtype, values outside [0, 1] or not finite, a crop
-            that leaves nothing.
+        UsageError: the sizes differ; the shape is not (h, w, 3); another dtype; values outside [0, 1] or not finite; a crop that
+            leaves no pixel.
     """
     return _psnr(*_prepare(sr, hr, crop))
 
 
 def psnr_y(sr: NDArray[Any], hr: NDArray[Any], *, crop: int = 0) -> float:
-    """As `psnr_rgb`, of the luma (see `luma`). Of greys it is 20·log10(255/219) = 1.3219 dB above `psnr_rgb`."""
+    """Like `psnr_rgb`, of the luma (see `luma`). For grey images it is 20·log10(255/219) = 1.3219 dB higher than `psnr_rgb`."""
     a, b = _prepare(sr, hr, crop)
     return _psnr(luma(a), luma(b))
 
@@ -56,8 +56,8 @@ def ssim_rgb(sr: NDArray[Any], hr: NDArray[Any], *, crop: int = 0) -> float:
 
     ((2μxμy + C1)(2σxy + C2)) / ((μx² + μy² + C1)(σx² + σy² + C2)), C = (K·peak)²  (Wang et al. 2004, eq. 13)
 
-    Local moments weigh an 11x11 Gaussian window (biased variance); only windows inside the image count, so that 5 more
-    pixels of each side go.
+    Means and variances are weighted by an 11x11 Gaussian window (biased variance). Only windows that lie inside the image count,
+    so 5 more pixels of each side are lost.
 
     Args:
         sr: (h, w, 3), uint8, uint16 or float in [0, 1].
@@ -74,7 +74,7 @@ def ssim_rgb(sr: NDArray[Any], hr: NDArray[Any], *, crop: int = 0) -> float:
 
 
 def ssim_y(sr: NDArray[Any], hr: NDArray[Any], *, crop: int = 0) -> float:
-    """As `ssim_rgb`, of the luma (see `luma`)."""
+    """Like `ssim_rgb`, of the luma (see `luma`)."""
     a, b = _prepare(sr, hr, crop)
     return _ssim(luma(a), luma(b))
 
@@ -122,8 +122,8 @@ def _in_range(name: str, image: NDArray[Any]) -> Floats:
     low, high = float(unit.min()), float(unit.max())
     if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):  # NaN fails as well
         raise UsageError(
-            f"{name} has values from {low:.6g} to {high:.6g}; expected finite floats in [0, 1]: clip a network's "
-            "output, divide a 0-255 image by 255 or pass it as uint8"
+            f"{name} has values from {low:.6g} to {high:.6g}; expected finite floats in [0, 1]: clip the output of a "
+            "network; divide a 0-255 image by 255, or pass it as uint8"
         )
     return unit
 

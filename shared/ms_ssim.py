@@ -20,11 +20,13 @@ SIGMA = 1.5
 C1, C2 = 0.01**2, 0.03**2
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 LEVELS = len(EXPONENTS)
-FLOOR = 1e-4  # of each level's mean before its power (ours): a negative one gives NaN, 0 an infinite gradient
+FLOOR = (
+    1e-4  # ours: least value of a level's mean; the power of a negative mean is NaN, that of 0 has an infinite gradient
+)
 
 
 def smallest_side(levels: int) -> int:
-    """Smallest image side with room for one window on the last of `levels` levels, px.
+    """Smallest image side, px, that has room for one window on the last of `levels` levels.
 
     Example:
         >>> [smallest_side(levels) for levels in (1, 2, 3, 4, 5)]
@@ -45,7 +47,7 @@ def gaussian_taps(sigma: float = SIGMA) -> NDArray[np.float64]:
 
 
 def exponents(levels: int) -> tuple[float, ...]:
-    """Exponents of the first `levels` levels, renormalised to the sum of all five."""
+    """Exponents of the first `levels` levels, scaled so that their sum is that of all five."""
     factor = math.fsum(EXPONENTS) / math.fsum(EXPONENTS[:levels])
     return tuple(factor * exponent for exponent in EXPONENTS[:levels])
 
@@ -54,13 +56,13 @@ def check_levels(*, patch: int, scale: int, levels: int, weight: float) -> None:
     """Refuse a crop too small for the levels of MS-SSIM, before the first step.
 
     Args:
-        patch: LR px.
+        patch: side of an LR crop, px.
         scale: HR side / LR side.
-        levels: scales of MS-SSIM.
-        weight: of MS-SSIM in the loss; 0: nothing to check.
+        levels: levels of MS-SSIM, 1 to 5.
+        weight: of MS-SSIM in the loss; where it is 0 there is nothing to check.
 
     Raises:
-        UsageError: names the most levels the crop allows and the smallest crop the levels allow.
+        UsageError: the crop is too small. The message names the most levels for it, and the smallest crop for these levels.
     """
     side, smallest = patch * scale, smallest_side(levels)
     if weight == 0 or side >= smallest:

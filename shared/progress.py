@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere, always on stderr."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere; always on standard error."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
-LINE_SECONDS = 5.0  # ours: a log file should grow by lines, not by screens
+LINE_SECONDS = 5.0  # ours: between two lines, so that a log file stays short
 AMOUNTS = (
     "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} {unit}s [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 )
@@ -17,15 +17,21 @@ Item = TypeVar("Item")
 
 
 class Progress(Protocol):
-    """What long work tells of itself."""
+    """Takes the progress of long work."""
 
     def advance(self, count: float = 1, note: str = "") -> None:
-        """`count` more units are done; `note` is shown beside the bar (`loss 0.031`)."""
+        """Say that `count` more units are done; `note` is shown beside the bar (`loss 0.031`)."""
 
 
 @contextmanager
 def track(total: float, description: str, *, initial: int = 0, unit: str = "step") -> Iterator[Progress]:
-    """Show the progress of `total` units, of which `initial` were done by an earlier run; of a float the units a second too.
+    """Show the progress of some work.
+
+    Args:
+        total: units to do. If it is a float, units may be done in fractions, and units per second are shown too.
+        description: what is done, shown in front.
+        initial: units that an earlier run did.
+        unit: name of one unit.
 
     Example:
         >>> with track(2, "training drn", unit="step") as progress:
@@ -43,7 +49,13 @@ def track(total: float, description: str, *, initial: int = 0, unit: str = "step
 
 
 def tracked(items: Sequence[Item], description: str, *, unit: str) -> Iterator[Item]:
-    """The items, one after another, with the progress of the work on them."""
+    """The items, one after another; shows the progress of the caller's work on them.
+
+    Args:
+        items: what the caller works on.
+        description: what is done, shown in front.
+        unit: name of one item.
+    """
     with track(len(items), description, unit=unit) as progress:
         for item in items:
             yield item
@@ -51,7 +63,7 @@ def tracked(items: Sequence[Item], description: str, *, unit: str) -> Iterator[I
 
 
 def spoken(seconds: float) -> str:
-    """A duration in two units at most, as people say it.
+    """A duration as text, in at most two units.
 
     Example:
         >>> spoken(42.3), spoken(400), spoken(9 * 3600 + 100)

@@ -7,8 +7,8 @@ weighted mean of the input pixels around u. The weights of one row are the kerne
     cubic_torch  the same with a = -0.75 (torch, Paddle, OpenCV)
     area         the length of input pixel i that output pixel j covers
 
-`antialias` widens a cubic by 1/factor when the image shrinks, as MATLAB does; `area` follows the footprint by itself.
-Beyond the border, `symmetric` mirrors with the edge pixel repeated (b a | a b c), `repeat` holds it (a a | a b c).
+`antialias` widens a cubic by 1/factor when the image shrinks, as MATLAB does; `area` needs no such option.
+Beyond the border, `symmetric` mirrors with the edge pixel repeated (b a | a b c), `repeat` repeats the edge pixel (a a | a b c).
 """
 
 import math
@@ -40,21 +40,21 @@ def resize(
 ) -> Floats:
     """Image resized by `factor` in both directions: rows first, then columns.
 
-    The product of `resize_matrix` with the image on either side, computed tap by tap (a cubic row has four weights, not
-    one a pixel).
+    This is the product of the image with a `resize_matrix` from either side, computed from the few weights of each row (a cubic
+    has four) that are not zero.
 
     Args:
         image: (h, w, c) of any dtype; values are taken as they are.
         factor: output size / input size, > 0.
-        kernel: see the head of the file; likewise `antialias` and `edge`.
-        antialias: widen a cubic when shrinking.
-        edge: what lies beyond the border.
+        kernel: "cubic", "cubic_torch" or "area"; see the head of the file.
+        antialias: widen a cubic when the image shrinks.
+        edge: "symmetric" or "repeat": what lies beyond the border.
 
     Returns:
         float64 (ceil(h·factor), ceil(w·factor), c), neither clipped nor rounded.
 
     Raises:
-        UsageError: not three axes, an empty image, a factor that is not positive, an unknown kernel or edge.
+        UsageError: the image has not three axes or is empty; the factor is not positive; an unknown kernel or edge.
     """
     if image.ndim != 3:
         raise UsageError(f"image of shape {image.shape}; expected (height, width, channels)")
@@ -77,7 +77,7 @@ def bicubic_upscale(image: NDArray[Any], scale: int) -> Floats:
 
 
 def bicubic_rows(image: NDArray[Any], scale: int, first: int, last: int) -> Floats:
-    """Rows `first` to before `last` of `bicubic_upscale`, the same numbers, at the cost of these rows alone.
+    """The rows first <= row < last of `bicubic_upscale`, the same numbers; only these rows are computed.
 
     Args:
         image: (h, w, c), uint8, uint16, or float in [0, 1].
@@ -100,8 +100,8 @@ def bicubic_downscale(image: NDArray[Any], scale: int) -> Floats:
         scale: whole number >= 1.
 
     Returns:
-        float64 (ceil(h/scale), ceil(w/scale), c), nominally in [0, 1]: overshoot is not clipped. Where a side is no
-        multiple of `scale` the last pixel reaches beyond the border, as in MATLAB; cut the image first for pairs.
+        float64 (ceil(h/scale), ceil(w/scale), c), nominally in [0, 1]: overshoot is not clipped. Where a side is not a
+        multiple of `scale`, the last pixel covers some area beyond the border, as in MATLAB; for pairs, cut the image first.
     """
     return resize(to_unit(image), Fraction(1, scale), kernel="cubic", antialias=True, edge="symmetric")
 
@@ -142,9 +142,9 @@ def resize_matrix(
     Args:
         size: pixels of the input axis, >= 1.
         factor: output size / input size, > 0.
-        kernel: see the head of the file; likewise `antialias` and `edge`.
-        antialias: widen a cubic when shrinking.
-        edge: what lies beyond the border.
+        kernel: "cubic", "cubic_torch" or "area"; see the head of the file.
+        antialias: widen a cubic when the image shrinks.
+        edge: "symmetric" or "repeat": what lies beyond the border.
 
     Returns:
         float64 (ceil(size·factor), size), each row summing to 1; shared between callers, so read-only.
@@ -173,12 +173,12 @@ def _matrix(size: int, factor: Fraction, kernel: Kernel, antialias: bool, edge: 
 
 @lru_cache(maxsize=256)
 def _taps(size: int, factor: Fraction, kernel: Kernel, antialias: bool, edge: Edge) -> Taps:
-    """Of a whole axis; both arrays are read-only."""
+    """The taps of a whole axis; both arrays are read-only."""
     _check(size, factor, kernel, edge)
     step = float(1 / factor)
     centres = (np.arange(math.ceil(size * factor)) + 0.5) * step - 0.5
-    reach = _reach(kernel, step, antialias)
-    positions = np.floor(centres - reach).astype(np.intp)[:, None] + np.arange(math.ceil(2 * reach) + 2)
+    radius = _radius(kernel, step, antialias)
+    positions = np.floor(centres - radius).astype(np.intp)[:, None] + np.arange(math.ceil(2 * radius) + 2)
     weights = _kernel_values(centres[:, None] - positions, kernel, step, antialias)
     used = np.any(weights != 0, axis=0)
     positions, weights = positions[:, used], weights[:, used]
@@ -199,7 +199,7 @@ def _check(size: int, factor: Fraction, kernel: str, edge: str) -> None:
         raise UsageError(f"edge {edge!r}; expected one of {', '.join(EDGES)}")
 
 
-def _reach(kernel: Kernel, step: float, antialias: bool) -> float:
+def _radius(kernel: Kernel, step: float, antialias: bool) -> float:
     """Half the support, in input pixels."""
     if kernel == "area":
         return (step + 1) / 2
@@ -222,7 +222,7 @@ def _cubic(x: Floats, a: float) -> Floats:
 
 
 def _inside(positions: NDArray[np.intp], size: int, edge: Edge) -> NDArray[np.intp]:
-    """Positions beyond the border brought to the pixel that stands for them."""
+    """Positions beyond the border, replaced by the pixels that are taken there."""
     if edge == "repeat":
         return np.clip(positions, 0, size - 1)
     folded = positions % (2 * size)

@@ -120,4 +120,4 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
 
 def render_verify(value: dict[str, Any]) -> str:
     """The problems, then both counts."""
-    return "\n".join([*value["problems"], f"{value['specs']} specs, {len(value['problems'])} problems"])
+    return "\n".join([*value["problems"], f"specs: {value['specs']}, problems: {len(value['problems'])}"])

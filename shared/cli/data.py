@@ -162,7 +162,7 @@ def run_check(args: argparse.Namespace) -> dict[str, Any]:
 def render_check(value: dict[str, Any]) -> str:
     """A line for each pair, then the problems."""
     width = max([4, *(len(pair["name"]) for pair in value["pairs"])])
-    lines = [f"{value['path']}: {value['kind']} of {len(value['pairs'])} pairs, scale {value['scale']}"]
+    lines = [f"{value['path']}: {value['kind']}, pairs: {len(value['pairs'])}, scale {value['scale']}"]
     lines.append(f"{'name':{width}}  split       LR         HR         bits   ncc_rgb_lr  ncc_y_hr  shift (LR px)")
     for pair in value["pairs"]:
         lr, hr = ("x".join(map(str, pair[key])) for key in ("lr_size", "hr_size"))
@@ -172,5 +172,5 @@ def render_check(value: dict[str, Any]) -> str:
             f"{pair['ncc_rgb_lr']:10.4f}  {pair['ncc_y_hr']:8.4f}  {shift}"
         )
     lines += [f"problem {item['name']}: {item['reason']}" for item in value["problems"]]
-    lines.append(f"{len(value['problems'])} problems")
+    lines.append(f"problems: {len(value['problems'])}")
     return "\n".join(lines)

@@ -1,10 +1,10 @@
-"""How well the two images of a pair fit: normalised cross-correlation, its definition named, and the shift left.
+"""How well the two images of a pair are aligned: their normalised cross-correlation (NCC), and the shift between them.
 
     NCC = Σ a·b / sqrt(Σ a² · Σ b²)      over all pixels and channels
 
-The paper excludes pairs below 0.99 and does not say which NCC; the choice decides what is excluded (of 70
-well-registered RealSR pairs, `ncc_rgb_lr` rejects 8, `ncc_y_hr` 69). High contrast lowers a zero-mean NCC as much as
-a shift does, so the shift is measured as well.
+The paper excludes pairs whose NCC is below 0.99, and does not say which NCC. It matters: of 70 well-registered RealSR pairs,
+`ncc_rgb_lr` rejects 8 and `ncc_y_hr` 69. High contrast lowers a zero-mean NCC as much as a shift does, so the shift is measured
+as well.
 """
 
 import math
@@ -23,13 +23,19 @@ from shared.resize import Floats, bicubic_upscale, to_unit
 NccName = Literal["ncc_rgb_lr", "ncc_y_hr"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
-FLAT = 1e-9  # of the range: a standard deviation below is rounding
-SMALLEST = 16  # px, ours: below, the Hann window leaves too little to find a shift in
+FLAT = 1e-9  # of the range: a smaller standard deviation is rounding
+SMALLEST = 16  # px, ours: in smaller images the Hann window leaves too little to measure a shift
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shift:
-    """How far LR content lies to the right of and below HR content, LR px; `response` in [0, 1]: how sure that is."""
+    """The shift of LR against HR, LR px.
+
+    Attributes:
+        x: positive where LR content lies to the right of HR content.
+        y: positive where LR content lies below HR content.
+        response: height of the correlation peak, in [0, 1]: how certain the shift is.
+    """
 
     x: float
     y: float
@@ -46,12 +52,11 @@ def ncc(lr: Pixels, hr: Pixels, *, definition: NccName = "ncc_rgb_lr") -> float:
 
     Args:
         lr: (h, w, 3) uint8 or uint16.
-        hr: (s·h, s·w, 3), same kind of value; s is read off the shapes.
-        definition: which NCC.
+        hr: (s·h, s·w, 3), of the same dtype; the scale s follows from the shapes.
+        definition: a name in `DEFINITIONS`.
 
     Returns:
-        A value in [-1, 1]; 0 where it is undefined (an image that is all black, or constant where means are
-        subtracted).
+        A value in [-1, 1]. It is 0 where the NCC is undefined: an image is black, or (`ncc_y_hr`) constant.
 
     Raises:
         UsageError: an unknown definition, or shapes that do not fit.
@@ -62,16 +67,26 @@ def ncc(lr: Pixels, hr: Pixels, *, definition: NccName = "ncc_rgb_lr") -> float:
 
 
 def ncc_rgb_lr(lr: Pixels, hr: Pixels, scale: int) -> float:
-    """Plain NCC (means kept) on RGB, HR brought to the LR grid by area averaging.
+    """NCC on RGB, without subtraction of means; HR is averaged over areas to the LR grid.
 
-    Exact: whole numbers up to the last division, hence the same on every machine (float32 sums lose four digits
-    here).
+    All sums are whole numbers, so the result is the same on every machine (float32 sums would lose four digits).
+
+    Args:
+        lr: (h, w, 3) uint8 or uint16.
+        hr: (s·h, s·w, 3), of the same dtype.
+        scale: s.
     """
     return _ratio(*(_products(a, b) for a, b in _terms(lr.astype(np.int64), block_sums(hr, scale))))
 
 
 def ncc_y_hr(lr: Pixels, hr: Pixels, scale: int) -> float:
-    """Zero-mean NCC on Y (BT.601), LR brought to the HR grid by bicubic enlargement (a = -0.5); float64."""
+    """NCC on the luma Y (BT.601), means subtracted; LR is upscaled to the HR grid (bicubic, a = -0.5), in float64.
+
+    Args:
+        lr: (h, w, 3) uint8 or uint16.
+        hr: (s·h, s·w, 3), of the same dtype.
+        scale: s.
+    """
     small, large = bicubic_upscale(lr, scale) @ LUMA, to_unit(hr) @ LUMA
     if min(float(small.std()), float(large.std())) < FLAT:
         return 0.0
@@ -87,19 +102,19 @@ DEFINITIONS: Mapping[NccName, Callable[[Pixels, Pixels, int], float]] = {
 def measure_shift(lr: Pixels, hr: Pixels) -> Shift | None:
     """Translation between the two images of a pair, by phase correlation of Y on the LR grid under a Hann window.
 
-    On real photographs the error is 0.09 LR px in the median, 0.34 at most (known shifts of 25 HR images), so smaller
-    shifts mean nothing. A whole-image translation only: rotation and parallax show as a low response, and so does a
-    picture without detail (0.24 where real pairs have 0.75 and more).
+    On real photographs the error is 0.09 LR px (median; at most 0.34, from known shifts of 25 HR images), so smaller shifts mean
+    nothing. Only a translation of the whole image is found. Rotation, parallax and pictures without detail give a low response
+    (0.24, where real pairs have 0.75 or more).
 
     Returns:
-        The shift; None if a side of LR is under 16 px.
+        The shift, or None if a side of LR is shorter than 16 px.
     """
     scale = _scale(lr, hr)
     if min(lr.shape[:2]) < SMALLEST:
         return None
     small, large = _middle(lr @ LUMA), _middle(block_sums(hr, scale) @ LUMA)
     window = cv2.createHanningWindow(small.shape[::-1], cv2.CV_64F)
-    # without its mean: the window would turn it into a peak at zero shift
+    # means subtracted: the window would turn a mean into a peak at zero shift
     (x, y), response = cv2.phaseCorrelate(large - large.mean(), small - small.mean(), window)
     return Shift(x=float(x), y=float(y), response=float(response))
 
@@ -110,12 +125,12 @@ def _middle(plane: Floats) -> Floats:
 
 
 def _even(side: int) -> int:
-    """The largest even size up to `side` that OpenCV takes as it is: padded to an odd one, its shift is 0.5 px off."""
+    """The largest even size up to `side` that OpenCV does not pad: padded to an odd size, the shift would be 0.5 px wrong."""
     return next(size for size in range(side // 2 * 2, 0, -2) if cv2.getOptimalDFTSize(size) == size)
 
 
 def block_sums(image: Pixels, scale: int) -> NDArray[np.int64]:
-    """Sums over the scale x scale blocks of (s·h, s·w, c) pixels: area averaging times scale², without rounding."""
+    """Sums over the scale x scale blocks of (s·h, s·w, c) pixels: the area average times scale², without rounding."""
     height, width, channels = image.shape
     blocks = image.reshape(height // scale, scale, width // scale, scale, channels)
     return np.asarray(blocks.sum(axis=(1, 3), dtype=np.int64))
@@ -133,7 +148,7 @@ def _terms(a: NDArray[Any], b: NDArray[Any]) -> tuple[tuple[NDArray[Any], NDArra
 
 
 def _products(a: NDArray[np.int64], b: NDArray[np.int64]) -> int:
-    """Σ a·b as a Python int: row by row, as 16-bit squares of a whole image overflow 64 bits."""
+    """Σ a·b as a Python int, row by row: the 16-bit squares of a whole image would overflow 64 bits."""
     rows: list[int] = np.einsum("hwc,hwc->h", a, b).tolist()
     total: int = sum(rows)
     return total

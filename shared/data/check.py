@@ -1,4 +1,4 @@
-"""What is in a pack or a folder of pairs, and what is wrong with it, measured anew from the pixels."""
+"""What a pack or a folder of pairs contains, and what is wrong with it; everything is measured from the pixels."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ from shared.errors import PairError
 from shared.progress import tracked
 
 SHIFT_LIMIT = 0.5  # LR px, ours: the largest of 122 RealSR and DRealSR pairs is 0.37
-SURE = 0.5  # ours: a lower response comes with shifts that are not there (DRealSR: 4.4 px at 0.24)
+SURE = 0.5  # ours: at a lower response, measured shifts are not real (DRealSR: 4.4 px at 0.24)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """One pair. Sizes: width, height in px; shift: x, y in LR px."""
+    """One pair. Sizes are (width, height) in px; the shift is (x, y) in LR px."""
 
     name: str
     split: str | None
@@ -35,20 +35,21 @@ class Checked:
 def check(
     path: Path, *, scale: int | None = None, definition: NccName = "ncc_rgb_lr", threshold: float = 0.99
 ) -> dict[str, Any]:
-    """Measure every pair of a pack, or of a folder as `data prepare` would find them.
+    """Measure every pair of a pack, or every pair that `data prepare` would find in a folder.
 
     Args:
         path: pack or folder.
-        scale: of a folder's pairs; None: read off the sizes.
-        definition: the NCC that is judged; both are listed.
-        threshold: pairs below it are a problem.
+        scale: 2, 3 or 4: of the pairs in a folder; None: found from their sizes.
+        definition: the NCC that is judged. Both are listed.
+        threshold: a pair whose NCC is lower is a problem.
 
     Returns:
         {"path", "kind": "pack" or "folder", "scale", "sha256" or null, "pairs": [Checked as dicts], "problems":
         [{"name", "reason"}]}.
 
     Raises:
-        UsageError: no such file, or neither pack nor folder; PairError where a folder has no pair at all.
+        UsageError: no such file, or neither a pack nor a folder.
+        PairError: a folder without any pair.
     """
     if path.is_dir():
         return _check_folder(path, scale, definition, threshold)
@@ -58,12 +59,22 @@ def check(
             measure(name, split, pack.lr(name), pack.hr(name))
             for name, split in tracked(names, "measuring pairs", unit="pair")
         ]
-        damage = [(name, "damaged: its pixels are not those written; prepare the pack again") for name in pack.damage()]
+        damage = [
+            (name, "damaged: its pixels are not the ones that were written; prepare the pack again")
+            for name in pack.damage()
+        ]
         return _result(path, "pack", pack.scale, pack.sha256, pairs, damage + _problems(pairs, definition, threshold))
 
 
 def measure(name: str, split: str | None, lr: NDArray[Any], hr: NDArray[Any]) -> Checked:
-    """Facts of one pair, LR (h, w, 3) and HR (s·h, s·w, 3), uint8 or uint16."""
+    """Facts of one pair.
+
+    Args:
+        name: of the pair.
+        split: "train" or "validation"; None: of a folder.
+        lr: (h, w, 3) uint8 or uint16.
+        hr: (s·h, s·w, 3), of the same dtype.
+    """
     shift = measure_shift(lr, hr)
     return Checked(
         name=name,
@@ -96,7 +107,10 @@ def _problems(pairs: list[Checked], definition: NccName, threshold: float) -> li
         score: float = getattr(pair, definition)
         if not score >= threshold:
             problems.append(
-                (pair.name, f"got {definition} {score:.4f}, expected {threshold:g} or more; align or remove the pair")
+                (
+                    pair.name,
+                    f"got {definition} {score:.4f}, expected {threshold:g} or more; align the pair, or remove it",
+                )
             )
         length = float(np.hypot(*pair.shift)) if pair.shift else 0.0
         if length > SHIFT_LIMIT and (pair.shift_response or 0) > SURE:

@@ -1,6 +1,6 @@
-"""What the name of a file or folder says about it: LR or HR, which partner, which set. No file is opened here.
+"""What the name of a file or folder says: LR or HR, which partner, which set. No file is opened here.
 
-Layouts known (each with its trap in `discover`'s tests): LR/ and HR/ folders with equal stems; RealSR V3
+Known layouts: LR/ and HR/ folders with equal stems; RealSR V3
 (`Canon_001_HR.png` beside `Canon_001_LR4.png`); DRealSR (`train_HR/NAME_x4.png`, `train_LR/NAME_x1.png`); DIV2K
 (`DIV2K_train_LR_bicubic/X2/0001x2.png`); BasicSR (`gt/`, `lq/`); benchmarks (`GTmod12/`, `LRbicx4/`).
 """
@@ -14,14 +14,14 @@ Role = Literal["lr", "hr"]
 
 SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp"})
 
-# `TestLRX2` needs the capitals, `dataroot_lq` must not need them
+# In `TestLRX2` capitals mark the word; `dataroot_lq` has none
 _FOLDER_ROLE = (
     re.compile(r"(?<![A-Z])(LR|LQ|HR|GT)(?=$|[^A-Z]|X\d)"),
     re.compile(r"(?<![a-z])(lr|lq|hr|gt)(?=$|[^a-z]|x\d|bic|mod)"),
 )
 _FLAT = re.compile(r"^(?P<base>.+)[_-](?P<role>LR|HR|LQ|GT)(?:x?[2-8])?$", re.IGNORECASE)
 _STEM_SUFFIX = re.compile(r"(?:[_-](?:LR|HR|LQ|GT)(?:x?[1-8])?|[_-]?x[1-8])$", re.IGNORECASE)
-# words of a folder name that tell the degradation, not the part of the set
+# Words of a folder name that name the degradation, not the part of the set
 _DEGRADATION = re.compile(r"^(?:x?\d|bicx?\d?|bicubic|mod\d+|unknown|mild|wild|difficult|)$")
 
 
@@ -29,8 +29,14 @@ _DEGRADATION = re.compile(r"^(?:x?\d|bicx?\d?|bicubic|mod\d+|unknown|mild|wild|d
 class NamedImage:
     """One image file and what its name says.
 
-    `scope` is the folder within which partners are sought, `part` what remains of the role folder's name (`train`,
-    `test`), `base` the stem without the suffixes that differ between partners.
+    Attributes:
+        path: the file.
+        role: "lr" or "hr".
+        scope: folder in which its partner is searched.
+        part: words of the LR or HR folder's name besides the role, such as `train`.
+        stem: name of the file without its suffix.
+        base: the stem without what differs between partners, such as `_LR4`.
+        layout: kind of folder, for the report.
     """
 
     path: Path
@@ -43,10 +49,10 @@ class NamedImage:
 
 
 def read_name(path: Path, source: Path) -> NamedImage | None:
-    """What the name of `path`, a file under the folder `source`, says; None if it does not tell LR from HR.
+    """What the name of `path`, a file under the folder `source`, says; None if it says neither LR nor HR.
 
-    The folders are asked first, the nearest first, up to `source` itself: `LR/Canon_001_LR4.png` and
-    `HR/Canon_001_LR4.png` are a pair, whatever the file names claim.
+    The names of the folders count first, from the nearest up to `source` itself: `LR/Canon_001_LR4.png` and
+    `HR/Canon_001_LR4.png` are a pair, whatever the names of the files say.
     """
     for folder in path.parents:
         if (role := folder_role(folder.name)) is not None:

@@ -1,13 +1,13 @@
-"""A pack: LR/HR pairs with their split and facts in one HDF5 file.
+"""A pack: LR/HR pairs, with their split and facts about them, in one HDF5 file.
 
     attributes   schema, scale, sha256 (of the content, see `Pack.sha256`), provenance (JSON)
     /index       one JSON text: [{"name", "split", "lr_size": [h, w], "bits", "sha256" (of pixels), "facts": {…}}, …]
     /lr/<name>   (h, w, 3) uint8 or uint16, uncompressed and contiguous
     /hr/<name>   likewise (scale·h, scale·w, 3)
 
-So stored, a crop is a few row reads from the mapped file, thirty times faster than decoding PNG; compression of noisy
-photographs saves little and costs a tenfold. The index is one text because 19,000 pairs with attributes each take
-twenty seconds to open.
+A crop is then a few rows read from the mapped file, thirty times faster than decoding PNG. There is no compression: it saves
+little on noisy photographs, and reading takes ten times as long. The index is one text, because a file with attributes for each
+of 19,000 pairs takes twenty seconds to open.
 """
 
 import json
@@ -40,12 +40,12 @@ from shared.images.pixels import Bits
 
 SCHEMA = "gpnas-sr/pack/1"
 REMEDY = "make it again with `gpnas-sr data prepare`"
-ALIGNMENT = 16  # bytes, so that 16-bit samples can be mapped
+ALIGNMENT = 16  # bytes: 16-bit samples can be mapped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackPair:
-    """A pair to write: lr (h, w, 3) and hr (scale·h, scale·w, 3), uint8 or uint16 each; facts are JSON values."""
+    """A pair to write: lr (h, w, 3) and hr (scale·h, scale·w, 3), each uint8 or uint16; facts are JSON values."""
 
     name: str
     lr: NDArray[Any]
@@ -55,19 +55,19 @@ class PackPair:
 
 
 def write_pack(path: Path, pairs: Iterable[PackPair], *, scale: int, provenance: Mapping[str, Any]) -> str:
-    """Write a pack, whole or not at all; pairs are taken one at a time.
+    """Write a pack, completely or not at all. Pairs are taken one at a time.
 
     Args:
-        path: the pack; missing folders are made, an earlier pack is replaced.
-        pairs: in any order, names unique. A split may stay empty.
+        path: of the pack. Missing folders are made; an earlier pack is replaced.
+        pairs: in any order, with unique names. A split may stay empty.
         scale: HR side / LR side.
-        provenance: JSON values: how the pack was made.
+        provenance: how the pack was made, as JSON values.
 
     Returns:
-        The content's SHA-256, as `Pack.sha256`.
+        SHA-256 of the content, as `Pack.sha256`.
 
     Raises:
-        UsageError: no pair, a repeated or impossible name, pixels of another shape or dtype, an unknown split.
+        UsageError: no pair; a name that is repeated or not allowed; pixels of another shape or dtype; an unknown split.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -98,7 +98,7 @@ def _write(file: h5py.File, pairs: Iterable[PackPair], scale: int, provenance: M
             facts=dict(pair.facts),
         )
     if not entries:
-        raise UsageError("no pair to write; expected at least one: see what was skipped and why")
+        raise UsageError("no pair to write; expected at least one: look at the reasons of the skipped ones")
     sha256 = content_digest(scale, {entry.name: (entry.split, entry.sha256) for entry in entries.values()})
     file["index"] = write_index(entries.values())
     file.attrs["schema"] = SCHEMA
@@ -111,7 +111,7 @@ def _write(file: h5py.File, pairs: Iterable[PackPair], scale: int, provenance: M
 def _check_pair(pair: PackPair, scale: int, written: Mapping[str, object]) -> None:
     name = pair.name
     if name in written:
-        raise UsageError(f"pair {name!r} comes twice; expected unique names: rename one")
+        raise UsageError(f"pair {name!r} is there twice; expected unique names: rename one")
     if not name or name == "." or "/" in name or "\0" in name:
         raise UsageError(f"pair {name!r}; expected a name that is not empty and has no '/': rename it")
     if pair.split not in SPLITS:
@@ -130,18 +130,18 @@ def _size(image: NDArray[Any]) -> str:
 
 
 class Pack:
-    """A pack opened for reading. Pixels stay in the file until asked for; threads may share it.
+    """A pack that is open for reading. Pixels stay in the file until they are asked for. Threads may share it.
 
     Args:
         path: what `write_pack` wrote.
 
     Attributes:
         scale: HR side / LR side.
-        sha256: id of the content: names, splits, scale, pixels. Facts, provenance and order of writing do not count.
+        sha256: id of the content: names, splits, scale, pixels. Facts, provenance and the order of writing do not change it.
         provenance: how the pack was made.
 
     Raises:
-        UsageError: no such file, a truncated file, a file of another kind or of a newer version.
+        UsageError: no such file; a file that is truncated, of another kind, or of a newer version.
 
     Example:
         >>> with Pack(Path("pack.h5")) as pack:  # doctest: +SKIP
@@ -172,13 +172,13 @@ class Pack:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file. Arrays handed out stay good."""
+        """Close the file. Arrays that were returned stay valid."""
         self._file.close()
         self._images.clear()
 
     @property
     def bits(self) -> Bits:
-        """Greatest depth of an image in the pack: 8 or 16."""
+        """Largest bit depth of an image in the pack: 8 or 16."""
         return 16 if any(entry.bits == 16 for entry in self._entries.values()) else 8
 
     def pairs(self, split: str) -> tuple[str, ...]:
@@ -204,17 +204,24 @@ class Pack:
         return self._entry(name).lr_size
 
     def facts(self, name: str) -> dict[str, Any]:
-        """What was measured of a pair when the pack was made; a copy."""
+        """What was measured on a pair when the pack was made; a copy."""
         return dict(self._entry(name).facts)
 
     def patch(self, name: str, *, top: int, left: int, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """A square of LR, (size, size, 3) at (top, left), and the HR square that it shows: read-only views."""
+        """A square of LR and the same square of HR: read-only views.
+
+        Args:
+            name: of the pair.
+            top: first row, LR px.
+            left: first column, LR px.
+            size: side, LR px.
+        """
         lr = self._image("lr", name)[top : top + size, left : left + size]
         top, left, size = (self.scale * value for value in (top, left, size))
         return lr, self._image("hr", name)[top : top + size, left : left + size]
 
     def damage(self) -> tuple[str, ...]:
-        """Names of the pairs whose pixels are not those written. Reads the whole file."""
+        """Names of the pairs whose pixels are not the ones that were written. Reads the whole file."""
         entries = sorted(self._entries.items())
         return tuple(name for name, entry in entries if self._digest(name) != entry.sha256)
 
@@ -227,7 +234,7 @@ class Pack:
         return pixel_digest(self._image("lr", name), self._image("hr", name))
 
     def _image(self, key: Literal["lr", "hr"], name: str) -> NDArray[Any]:
-        """Read-only view of an image in the file; where it lies is looked up once."""
+        """Read-only view of an image in the file; its place is looked up once."""
         entry = self._entry(name)
         path = f"{key}/{name}"
         if path not in self._images:
@@ -241,9 +248,9 @@ class Pack:
 def _open(path: Path) -> h5py.File:
     """The HDF5 file of a pack of this version."""
     if not path.is_file():
-        raise UsageError(f"{path}: no such file; expected a pack: make one with `gpnas-sr data prepare`")
+        raise UsageError(f"{path}: no such file; expected a pack, from `gpnas-sr data prepare`")
     try:
-        file = h5py.File(path, "r", locking=False)  # never changed in place, and some file systems have no locks
+        file = h5py.File(path, "r", locking=False)  # packs never change, and some file systems have no locks
     except OSError as error:
         raise UsageError(f"{path}: {error}; expected a whole pack (HDF5): {REMEDY}") from None
     try:
@@ -256,23 +263,23 @@ def _open(path: Path) -> h5py.File:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """What is missing or odd in the file, as a UsageError."""
+    """Turns what is missing or wrong in the file into a UsageError."""
     try:
         yield
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path}: incomplete ({error}); expected what {SCHEMA} holds: {REMEDY}") from None
+        raise UsageError(f"{path}: incomplete ({error}); expected the content of {SCHEMA}: {REMEDY}") from None
 
 
 def _check_schema(path: Path, schema: object) -> None:
     if schema == SCHEMA:
         return
     if isinstance(schema, str) and schema.startswith("gpnas-sr/pack/"):
-        raise UsageError(f"{path}: schema {schema}; expected {SCHEMA}: use the version of gpnas-sr that wrote it")
-    raise UsageError(f"{path}: HDF5 with schema {schema!r}; expected {SCHEMA}: give a pack of `gpnas-sr data prepare`")
+        raise UsageError(f"{path}: schema {schema}; expected {SCHEMA}: use the version of gpnas-sr that wrote the file")
+    raise UsageError(f"{path}: HDF5 with schema {schema!r}; expected {SCHEMA}, from `gpnas-sr data prepare`")
 
 
 def _read_entries(file: h5py.File) -> dict[str, Entry]:
-    """Entries by name, each with its images in the file."""
+    """Entries by name; every entry has its images in the file."""
     entries = read_index(file["index"].asstr()[()])
     for key in ("lr", "hr"):
         if differing := set(entries).symmetric_difference(file[key]):

@@ -1,4 +1,4 @@
-"""The index of a pack: what is known of its pairs besides their pixels, as one JSON text; and the digests of their content."""
+"""The index of a pack: all that is known about its pairs except pixels, as one JSON text; and the digests of the content."""
 
 import hashlib
 import json
@@ -15,7 +15,16 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A pair: lr_size is (height, width) in px, bits the greater depth of its images, sha256 of their pixels."""
+    """A pair.
+
+    Attributes:
+        name: unique in the pack.
+        split: "train" or "validation".
+        lr_size: height and width of LR, px.
+        bits: the larger bit depth of the two images.
+        sha256: of the pixels.
+        facts: what was measured, as JSON values.
+    """
 
     name: str
     split: Split
@@ -34,7 +43,7 @@ def read_index(text: str) -> dict[str, Entry]:
     """Entries by name.
 
     Raises:
-        ValueError, TypeError, KeyError: the text is no index.
+        ValueError, TypeError, KeyError: the text is not an index.
     """
     entries = [Entry(**fields | {"lr_size": tuple(fields["lr_size"])}) for fields in json.loads(text)]
     return {entry.name: entry for entry in entries}

@@ -1,6 +1,6 @@
-"""Finding LR/HR pairs in folders, by names and image headers alone; and reading one.
+"""Find LR/HR pairs in folders, by names and image headers only; and read one pair.
 
-A pair that cannot be used is skipped with its reason, and never takes the good ones beside it along.
+A pair that cannot be used is skipped, with its reason. The other pairs are not affected.
 """
 
 import os
@@ -19,15 +19,15 @@ from shared.images.header import image_size
 from shared.images.pixels import read_image
 
 SCALES = (2, 3, 4)
-MIN_SIDE = 2  # px of LR: along a single row or column nothing can be aligned
-REASONS_SHOWN = 10  # ours: of a thousand skipped pairs the first few tell the story
+MIN_SIDE = 2  # px of LR: a single row or column cannot be aligned
+REASONS_SHOWN = 10  # ours: a thousand skipped pairs usually have one reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundPair:
-    """Two files taken for one scene.
+    """Two files of one scene.
 
-    HR is scale times LR, or up to scale - 1 px more: `read_pair` cuts that off at the right and the bottom.
+    HR is scale times as large as LR, or up to scale - 1 px larger: `read_pair` cuts these pixels off at the right and the bottom.
     """
 
     name: str
@@ -37,7 +37,7 @@ class FoundPair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
-    """A file or pair left out, and why: what was got, what was expected, the remedy."""
+    """A file or pair that is left out. The reason says what was got, what was expected, and what to do."""
 
     name: str
     reason: str
@@ -45,7 +45,7 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discovery:
-    """What `discover` found: pairs and skipped, both sorted by name, names of pairs unique."""
+    """What `discover` found. Pairs and skipped ones are sorted by name; the names of pairs are unique."""
 
     pairs: tuple[FoundPair, ...]
     scale: int
@@ -56,17 +56,18 @@ class Discovery:
 def discover(sources: Sequence[Path], *, scale: int | None = None) -> Discovery:
     """Find the LR/HR pairs under `sources`, recursively (layouts: `shared.data.naming`).
 
-    Partners are files under one parent folder with equal stems, else with stems equal but for a suffix (`_LR4`, `x2`,
-    `_x1`). Where several files could be the partner, the one with the right ratio is taken if `scale` is given, else
-    none. A pair's name is that stem, led by its folder's name where two sets use one name.
+    Two files are partners if they are under one parent folder and their stems are equal; if no file has an equal stem, a suffix
+    such as `_LR4`, `x2` or `_x1` may differ. Where several files could be the partner, the one with the right size is taken if
+    `scale` is given; otherwise the pair is skipped. The name of a pair is this stem, with the folder's name in front where two
+    folders use one name.
 
     Args:
         sources: folders.
-        scale: 2, 3 or 4; None: read off the sizes, on which all pairs must agree.
+        scale: 2, 3 or 4; None: found from the sizes, which must agree over all pairs.
 
     Raises:
-        UsageError: a source that is no folder, or a scale out of range.
-        PairError: not one pair is left, or the pairs have several scales and none was given.
+        UsageError: a source is not a folder, or the scale is out of range.
+        PairError: no pair is left, or the pairs have several scales and none was given.
     """
     if scale is not None and scale not in SCALES:
         raise UsageError(f"got scale {scale}, expected one of {SCALES}")
@@ -94,14 +95,14 @@ def discover(sources: Sequence[Path], *, scale: int | None = None) -> Discovery:
 
 
 def read_pair(pair: FoundPair, *, scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The two images of a pair, alpha left out.
+    """The two images of a pair, without alpha channels.
 
     Returns:
-        LR (h, w, 3) and HR (scale·h, scale·w, 3), uint8 or uint16 each; HR may have lost up to scale - 1 px at the
-        right and the bottom, as benchmarks cut it.
+        LR (h, w, 3) and HR (scale·h, scale·w, 3), uint8 or uint16 each; up to scale - 1 px of HR are cut off at
+        the right and the bottom, as benchmarks do.
 
     Raises:
-        PairError: a file that cannot be read, sizes that do not fit, or an LR side of 1 px.
+        PairError: a file cannot be read, the sizes do not fit, or a side of LR is 1 px.
     """
     lr, hr = read_image(pair.lr).pixels, read_image(pair.hr).pixels
     if min(lr.shape[:2]) < MIN_SIDE:
@@ -118,7 +119,7 @@ def read_pair(pair: FoundPair, *, scale: int) -> tuple[NDArray[Any], NDArray[Any
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files under a folder, recursively, sorted; hidden ones left out.
+    """The image files under a folder and its sub-folders, sorted; hidden files and folders are left out.
 
     Raises:
         UsageError: no such folder.
@@ -152,14 +153,14 @@ def _candidates(sources: Sequence[Path]) -> list[NamedImage]:
     candidates = [candidate for candidate in found.values() if candidate is not None]
     if not candidates:
         raise PairError(
-            f"{_listed(sources)}: got {len(found)} images, none of which is told LR or HR by its name or folder; "
-            "expected folders LR and HR with files of equal names, or names that end in _LR4 and _HR in one folder"
+            f"{_listed(sources)}: got names of files and folders that do not say which images are LR and which are HR; expected "
+            f"folders LR and HR with files of equal names, or names that end in _LR4 and _HR (image files found: {len(found)})"
         )
     return candidates
 
 
 def _scenes(candidates: list[NamedImage]) -> list[list[NamedImage]]:
-    """The files of each scene: those of one stem if both roles are there, the others by the stem without suffix."""
+    """The files of each scene: files of one stem, if LR and HR are among them; the others by the stem without suffix."""
     parts = _parts(candidates)
     by_stem = _grouped(candidates, lambda item: (item.scope, parts[item.path], item.stem))
     whole = [group for group in by_stem if len({item.role for item in group}) == 2]
@@ -169,7 +170,7 @@ def _scenes(candidates: list[NamedImage]) -> list[list[NamedImage]]:
 
 
 def _parts(candidates: list[NamedImage]) -> dict[Path, tuple[str, ...]]:
-    """The part of the set (train, test) of each file; of no interest where a scope has only one LR and one HR part."""
+    """The part of the set (train, test) of each file; empty where a folder has only one LR and one HR part."""
     seen: dict[tuple[Path, str], set[tuple[str, ...]]] = defaultdict(set)
     for item in candidates:
         seen[item.scope, item.role].add(item.part)
@@ -192,8 +193,8 @@ def _match(scene: list[NamedImage], scale: int | None) -> _Match:
     if not lrs or not hrs:
         have, miss = ("HR", "LR") if hrs else ("LR", "HR")
         raise PairError(
-            f"got {have} {_listed(item.path for item in scene)} and no {miss} partner, expected one of the same name "
-            f"in the {miss} folder beside; add it, or remove the file"
+            f"got {have} {_listed(item.path for item in scene)} and no {miss} partner, expected a file of the same name "
+            f"in the {miss} folder beside it; add that, or remove this one"
         )
     choices = [(lr, hr) for lr in lrs for hr in hrs]
     if len(choices) > 1:
@@ -201,7 +202,7 @@ def _match(scene: list[NamedImage], scale: int | None) -> _Match:
     if len(choices) != 1:
         raise PairError(
             f"got {len(lrs)} LR and {len(hrs)} HR files for one scene ({_listed(item.path for item in scene)}), "
-            f"expected one of each; {'' if scale else 'pass the scale, or '}move the others away"
+            f"expected one of each; {'' if scale else 'give the scale (--scale), or '}move the others away"
         )
     ((lr, hr),) = choices
     name = lr.stem if lr.stem == hr.stem else lr.base
@@ -211,7 +212,7 @@ def _match(scene: list[NamedImage], scale: int | None) -> _Match:
 
 
 def ratio(lr: tuple[int, int], hr: tuple[int, int]) -> int:
-    """The scale of a pair of sizes (width, height): HR = scale x LR, or up to scale - 1 px more as in benchmarks.
+    """The scale of two sizes (width, height): HR = scale x LR, or up to scale - 1 px more, as in benchmarks.
 
     Raises:
         PairError: equal sizes, or no scale of 2, 3 or 4 fits.
@@ -219,11 +220,11 @@ def ratio(lr: tuple[int, int], hr: tuple[int, int]) -> int:
     sizes = f"got LR {lr[0]}x{lr[1]} and HR {hr[0]}x{hr[1]}, expected HR = scale x LR with scale 2, 3 or 4"
     if lr == hr:
         raise PairError(
-            f"{sizes}; sets with LR enlarged beforehand (RealSR V1 and V2, City100) do not fit: "
-            "use RealSR V3, or bring LR back to its own grid"
+            f"{sizes}; data sets whose LR images are upscaled already (RealSR V1 and V2, City100) do not fit: "
+            "use RealSR V3, or reduce LR to its own grid"
         )
     axes = list(zip(lr, hr, strict=True))
-    exact = [(scale, 0) for scale in SCALES]  # first: 2 px to 8 px is scale 4, not scale 3 and 2 px more
+    exact = [(scale, 0) for scale in SCALES]  # tried first: 2 px to 8 px is scale 4, not scale 3 and 2 px more
     for scale, more in [*exact, *((scale, scale - 1) for scale in SCALES)]:
         if all(0 <= large - scale * small <= more for small, large in axes):
             return scale
@@ -242,16 +243,18 @@ def _agreed_scale(matches: list[_Match]) -> int:
     counts = Counter(match.scale for match in matches)
     if len(counts) > 1:
         found = ", ".join(f"{count} of scale {scale}" for scale, count in sorted(counts.items()))
-        raise PairError(f"got pairs of several scales ({found}), expected one; pass the scale to take those alone")
+        raise PairError(
+            f"got pairs of several scales ({found}), expected one; give the scale (--scale) to use only those"
+        )
     return next(iter(counts), 0)
 
 
 def _other_scale(match: _Match, scale: int) -> str:
-    return f"got HR = {match.scale} x LR, expected {scale} x LR; prepare this pair on its own with scale {match.scale}"
+    return f"got HR = {match.scale} x LR, expected {scale} x LR; prepare this pair by itself with scale {match.scale}"
 
 
 def _named(matches: list[_Match]) -> list[FoundPair]:
-    """Names, where equal led by the folders above: first one, then more, until no two are equal."""
+    """Unique names: where two are equal, the names of the folders above are put in front, one or more."""
     names = {match.lr: match.name for match in matches}
     for depth in range(1, max((len(match.scope.parts) for match in matches), default=0)):
         counts = Counter(names.values())

@@ -1,6 +1,6 @@
-"""From folders of LR/HR pairs to one pack: unfit pairs are dropped and listed, the others get facts and a split.
+"""Make one pack from folders of LR/HR pairs: pairs that are not aligned are dropped and listed, the others get facts and a split.
 
-Two passes over the files, as large sets do not fit into memory: the first judges every pair, the second writes.
+The files are read twice, because large sets do not fit into memory: first to judge every pair, then to write.
 """
 
 import hashlib
@@ -28,21 +28,20 @@ __all__ = ["PrepareConfig", "Report", "make_config", "prepare", "report_path"]
 
 
 def prepare(sources: Sequence[Path], out: Path, *, config: PrepareConfig, scale: int | None = None) -> Report:
-    """Write the pack `out` and its report; with the same files and configuration as before, leave both as they stand.
+    """Write the pack `out` and its report. If both are there already, from the same files and configuration, nothing is changed.
 
     Args:
         sources: folders of pairs (`shared.data.pairs.discover`).
-        out: the pack; an earlier pack is replaced, another file is not.
-        config: what to keep.
-        scale: 2, 3 or 4; None: read off the sizes.
+        out: path of the pack. An earlier pack is replaced; any other file is not.
+        config: which pairs to keep.
+        scale: 2, 3 or 4; None: found from the sizes.
 
     Raises:
-        UsageError: no pair is kept (PairError), or a pattern matches no name, or `out` is something else than a pack.
+        UsageError: a pattern matches no name, or `out` exists and is not a pack.
+        PairError: no pair is kept.
     """
     if out.exists() and not (out.is_file() and h5py.is_hdf5(out)):
-        raise UsageError(
-            f"{out}: got something else than a pack at this place, expected none or a pack; give another --out"
-        )
+        raise UsageError(f"{out}: there is something else than a pack, expected a pack or nothing; give another --out")
     found = _selected(discover(sources, scale=scale), config)
     inputs = _inputs(found, config)
     if (before := _finished(out, inputs)) is not None:
@@ -62,7 +61,7 @@ def prepare(sources: Sequence[Path], out: Path, *, config: PrepareConfig, scale:
 
 
 def report_path(pack: Path) -> Path:
-    """Where the report of a pack stands."""
+    """Path of the report of a pack."""
     return pack.with_name(f"{pack.name}.report.json")
 
 
@@ -95,7 +94,7 @@ def _selected(found: Discovery, config: PrepareConfig) -> Discovery:
 
 
 def _inputs(found: Discovery, config: PrepareConfig) -> str:
-    """SHA-256 of all that decides pack and report."""
+    """SHA-256 of everything that decides the content of pack and report."""
     files = [[pair.name, sha256_file(pair.lr), sha256_file(pair.hr)] for pair in found.pairs]
     skipped = [[item.name, item.reason] for item in found.skipped]
     text = json.dumps([SCHEMA, found.scale, files, skipped, config.model_dump(mode="json")], sort_keys=True)
@@ -103,7 +102,7 @@ def _inputs(found: Discovery, config: PrepareConfig) -> str:
 
 
 def _finished(out: Path, inputs: str) -> Report | None:
-    """The report of an earlier run on the same inputs whose pack still stands as it was written."""
+    """The report of an earlier run on the same inputs, if its pack is still there and undamaged."""
     if not (out.exists() and report_path(out).exists()):
         return None
     try:
@@ -111,15 +110,15 @@ def _finished(out: Path, inputs: str) -> Report | None:
         with Pack(out) as pack:
             whole = pack.sha256 == report.sha256 and not pack.damage()
     except (UsageError, ValidationError):
-        return None  # broken, or of another version: made again
+        return None  # broken, or of another version: written again
     return report if whole and report.inputs_sha256 == inputs else None
 
 
 def _judge(found: Discovery, config: PrepareConfig) -> tuple[list[KeptPair], list[Skipped]]:
-    """Facts of the pairs to keep, and what is dropped with discovery's skipped ones.
+    """Facts of the pairs to keep; and the pairs that are dropped, with those that `discover` skipped.
 
     Raises:
-        PairError: none is kept.
+        PairError: no pair is kept.
     """
     kept: list[KeptPair] = []
     dropped = list(found.skipped)
@@ -141,8 +140,8 @@ def _examine(pair: FoundPair, scale: int, config: PrepareConfig) -> KeptPair:
     score = ncc(lr, hr, definition=config.ncc)
     if not score >= config.ncc_threshold:
         raise PairError(
-            f"got {config.ncc} {score:.4f}, expected {config.ncc_threshold:g} or more: the images differ in place, "
-            "colour or sharpness; align them, or lower the threshold"
+            f"got {config.ncc} {score:.4f}, expected {config.ncc_threshold:g} or more: the images differ in position, "
+            "colour or sharpness; align them, or lower the threshold (--ncc-threshold)"
         )
     shift = measure_shift(lr, hr)
     return KeptPair(

@@ -1,10 +1,10 @@
-"""The patch sampler that feeds both frameworks the same bytes.
+"""The patch sampler. Both frameworks get the same bytes from it.
 
-Draw number n = step·batch + i of the endless stream is a pure function of (seed, n): neither history nor the number of
-workers enters, so a resumed run goes on with the batches it would have had. Each epoch is a permutation of the pairs.
+Patch number n = step·batch + i of the endless stream depends only on (seed, n), not on what was drawn before or on the number of
+workers. So a resumed run gets the batches that it would have got without the stop. Each epoch is a permutation of the pairs.
 
-Randomness is raw 64-bit words of Philox 4x64-10 (Salmon et al. 2011), block n + 1 under the key (seed, stream): NumPy
-keeps that stream stable across versions, which it does not promise of `Generator` methods.
+Random numbers are the raw 64-bit words of Philox 4x64-10 (Salmon et al. 2011), block n + 1 under the key (seed, stream): NumPy
+keeps these words the same in all versions, which it does not promise for the methods of `Generator`.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from shared.data.pack import Pack
 from shared.errors import UsageError
 from shared.images.pixels import to_float
 
-WORDS = 4  # 64-bit words of a Philox block, one block a draw
+WORDS = 4  # 64-bit words of a Philox block; each patch takes one block
 ORDER, PLACE = 1, 2  # streams: the order of pairs, and where and how to cut
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PatchDraw:
-    """One patch: cut (top, left in LR px), then flipped, then transposed; LR and HR alike."""
+    """One patch: cut at (top, left) in LR px, then flipped, then transposed; LR and HR in the same way."""
 
     pair: str
     top: int
@@ -38,15 +38,15 @@ class PatchSampler:
     """Batches of aligned LR and HR patches of a pack.
 
     Args:
-        pack: open as long as batches are asked for.
+        pack: must stay open while batches are taken.
         split: "train" or "validation".
         patch: LR patch side in px, >= 1.
-        batch: patches a batch, >= 1.
-        seed: 0 to 2^64 - 1; another seed is another stream.
-        augment: flip and transpose, each with probability 1/2. Without it the same places are cut.
+        batch: patches in a batch, >= 1.
+        seed: 0 to 2^64 - 1; another seed gives another stream.
+        augment: flip and transpose, each with probability 1/2. The places that are cut do not depend on it.
 
     Raises:
-        UsageError: no pair in the split, a pair smaller than the patch, an argument out of range.
+        UsageError: no pair in the split; a pair smaller than the patch; an argument out of range.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class PatchSampler:
         return lr, hr
 
     def draws(self, step: int) -> tuple[PatchDraw, ...]:
-        """What `batch(step)` cuts."""
+        """The patches of `batch(step)`."""
         first = step * self.batch_size
         words = _words(self.seed, PLACE, first, self.batch_size)
         return tuple(self._draw(first + i, words[i]) for i in range(self.batch_size))
 
     def names(self, step: int) -> tuple[str, ...]:
-        """The pairs of `batch(step)`, in its order."""
+        """Names of the pairs in `batch(step)`, in its order."""
         return tuple(draw.pair for draw in self.draws(step))
 
     def _draw(self, number: int, words: NDArray[np.uint64]) -> PatchDraw:
@@ -93,7 +93,7 @@ class PatchSampler:
         bits = turns if self.augment else 0
         return PatchDraw(
             pair=pair,
-            top=top % (height - self.patch + 1),  # uneven by less than 2^-40, whatever the image
+            top=top % (height - self.patch + 1),  # uniform to 2^-40 for any image size
             left=left % (width - self.patch + 1),
             flip_horizontal=bool(bits & 1),
             flip_vertical=bool(bits & 2),
@@ -117,12 +117,14 @@ def _check(sampler: PatchSampler, split: str) -> None:
         if value < low or (high is not None and value > high):
             raise UsageError(f"{name} {value}; expected {low} or more{'' if high is None else f', up to {high}'}")
     if not sampler.pairs:
-        raise UsageError(f"{sampler.pack.path}: no {split} pair; expected at least one: prepare with another split")
+        raise UsageError(
+            f"{sampler.pack.path}: no {split} pair; expected at least one: prepare the pack with another split"
+        )
     for name in sampler.pairs:
         height, width = sampler.pack.lr_size(name)
         if min(height, width) < sampler.patch:
             raise UsageError(
-                f"pair {name!r}: LR {width}x{height}; expected at least the patch of {sampler.patch} a side: "
+                f"pair {name!r}: LR {width}x{height}; expected sides of at least {sampler.patch}, the patch: "
                 "take a smaller patch, or leave the pair out"
             )
 

@@ -14,7 +14,7 @@ from shared.errors import PairError, UsageError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """LR (h, w, 3) and HR (scale·h, scale·w, 3), uint8 or uint16 each."""
+    """LR (h, w, 3) and HR (scale·h, scale·w, 3), each uint8 or uint16."""
 
     name: str
     lr: NDArray[Any]
@@ -22,7 +22,7 @@ class Pair:
 
 
 class PairSource(Protocol):
-    """Pairs in the order of their names; iterating again starts anew and reads one pair at a time."""
+    """Pairs in the order of their names. Each iteration starts at the first pair and reads one pair at a time."""
 
     @property
     def scale(self) -> int:
@@ -30,11 +30,11 @@ class PairSource(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the pairs, sorted; at least one."""
+        """Names of the pairs, sorted; at least one."""
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """What is left out, and why."""
+        """Files and pairs that are left out, with their reasons."""
 
     def __iter__(self) -> Iterator[Pair]: ...
 
@@ -44,15 +44,15 @@ class PairSource(Protocol):
 def open_pairs(path: Path, *, scale: int | None = None) -> PairSource:
     """Open a pack's validation split, or all pairs of a folder.
 
-    Every image of a folder is read once beforehand, so that a damaged one is listed in `skipped` before the work starts
-    and does not end it.
+    Every image of a folder is read once when it is opened: a damaged one is then listed in `skipped`, and does not stop the work
+    later.
 
     Args:
         path: a pack, or a folder of pairs (`shared.data.pairs.discover`).
-        scale: 2, 3 or 4: what the pairs must have; None: whatever they have.
+        scale: 2, 3 or 4: the scale that the pairs must have; None: any.
 
     Raises:
-        UsageError: no such path, a file that is no pack, a pack without validation pairs or of another scale, a folder
+        UsageError: no such path; a file that is not a pack; a pack without validation pairs or of another scale; a folder
             without a usable pair.
     """
     if path.is_dir():
@@ -113,7 +113,7 @@ def _open_folder(path: Path, scale: int | None) -> PairSource:
     skipped = [Skipped(name=name, reason=problem) for name, problem in problems.items() if problem]
     pairs = tuple(pair for pair in found.pairs if not problems[pair.name])
     if not pairs:
-        raise PairError(f"{path}: {len(skipped)} pairs, none of which can be read; the first: {skipped[0].reason}")
+        raise PairError(f"{path}: none of {len(skipped)} pairs can be read; the first: {skipped[0].reason}")
     return _FolderPairs(
         scale=found.scale, pairs=pairs, skipped=tuple(sorted([*found.skipped, *skipped], key=lambda item: item.name))
     )

@@ -1,4 +1,4 @@
-"""Which pairs validate: fixed by their names and a seed, so that neither order nor machine changes it."""
+"""Which pairs are used for validation. Names and a seed decide it, so order and machine do not matter."""
 
 import fnmatch
 import hashlib
@@ -11,25 +11,25 @@ from shared.errors import UsageError
 
 
 def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    """The names that match at least one shell pattern (`Canon_*`; upper and lower case differ)."""
+    """The names that match one or more shell patterns (`Canon_*`); upper and lower case differ."""
     return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def hashed_validation(names: Sequence[str], *, fraction: float, seed: int, group: str | None = None) -> frozenset[str]:
-    """The part of `names` kept for validation: those whose SHA-256 of (seed, name) is smallest.
+    """The names kept for validation: those n whose SHA-256 of (seed, name) is smallest.
 
-    With n = round(fraction · number of names), at least 1 if fraction > 0 and there are two names. A name added later
-    moves at most one other: it may push out the last of the n, or let one more in.
+    n = round(fraction · number of names), and at least 1 if fraction > 0 and there are two or more names. One more name changes
+    the split of at most one other name.
 
     Args:
-        names: of the pairs, without repeats.
-        fraction: in [0, 1).
-        seed: another seed is another split.
-        group: regular expression whose first bracket, searched in the name, is hashed in the name's place. Whole groups
-            are taken until n pairs are reached, but never the last group. A name it does not match is its own group.
+        names: of the pairs, each once.
+        fraction: of the names, in [0, 1).
+        seed: another seed gives another split.
+        group: regular expression; names in which its first group matches the same text stay together, and that text is hashed.
+            Whole groups are taken until n pairs are reached, but never the last one. A name without a match is its own group.
 
     Raises:
-        UsageError: `group` is no regular expression, or has no bracket.
+        UsageError: `group` is not a regular expression, or has no group in parentheses.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -57,5 +57,5 @@ def _key(name: str, group: str | None) -> str:
     if match is None:
         return name
     if match.re.groups < 1 or match[1] is None:
-        raise UsageError(f"got group {group!r} without a bracket for the key, expected one such as '(.+)_'")
+        raise UsageError(f"got group {group!r} without a group in parentheses, expected one such as '(.+)_'")
     return match[1]

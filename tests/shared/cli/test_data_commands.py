@@ -96,7 +96,7 @@ def test_check_ends_with_0_or_2_and_lists_every_pair(simulated, capsys):
     value = value_of(capsys, ["check", simulated, "--ncc-threshold", 0.9])
     assert [pair["name"] for pair in value["pairs"]] == ["a_0", "b_0", "b_1"]
     assert value["problems"] == []
-    assert data.render_check(value).endswith("0 problems")
+    assert data.render_check(value).endswith("problems: 0")
     (simulated / "LR" / "b_1.png").unlink()
     value = value_of(capsys, ["check", simulated, "--ncc-threshold", 0.9], status=2)
     assert [item["name"] for item in value["problems"]] == ["b_1"]

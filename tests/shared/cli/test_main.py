@@ -75,6 +75,6 @@ def test_json_is_all_there_is_on_stdout(tmp_path, capsys):
 def test_a_broken_archive_ends_with_status_1_and_wrong_input_with_2(tmp_path, capsys):
     (tmp_path / "x.json").write_text("{")
     assert main(["archive", "verify", str(tmp_path)]) == 1
-    assert "1 problems" in capsys.readouterr().out
+    assert "problems: 1" in capsys.readouterr().out
     assert main(["archive", "list", str(tmp_path / "none")]) == 2
     assert "expected an archive" in capsys.readouterr().err

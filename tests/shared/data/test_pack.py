@@ -125,7 +125,7 @@ def test_pairs_are_taken_one_at_a_time(tmp_path: Path):
     ("pairs", "message"),
     [
         ([], "no pair to write"),
-        ([make_pair("a"), make_pair("a")], "'a' comes twice"),
+        ([make_pair("a"), make_pair("a")], "'a' is there twice"),
         ([make_pair("a/b")], "'a/b'; expected a name"),
         ([make_pair("")], "''; expected a name"),
         ([make_pair("a", split="test")], "split 'test'; expected one of train, validation"),

@@ -86,7 +86,7 @@ def test_two_partners_are_refused_unless_the_scale_tells_them_apart(tmp_path):
     write(tmp_path / "LR_bicubic_x3" / "a.png", 20, 10)
     write(tmp_path / "LR_bicubic_x2" / "a.png", 30, 15)
     write(tmp_path / "HR" / "a.png", 60, 30)
-    with pytest.raises(PairError, match=r"2 LR and 1 HR files.*pass the scale"):
+    with pytest.raises(PairError, match=r"2 LR and 1 HR files.*give the scale"):
         discover([tmp_path])
     (pair,) = discover([tmp_path], scale=3).pairs
     assert pair.lr.parent.name == "LR_bicubic_x3"
@@ -123,7 +123,7 @@ def test_another_scale_is_skipped_when_the_scale_is_given_and_refused_when_not(t
     for stem, side in (("two", 20), ("four", 40)):
         write(tmp_path / "LR" / f"{stem}.png", 10, 10)
         write(tmp_path / "HR" / f"{stem}.png", side, side)
-    with pytest.raises(PairError, match=r"1 of scale 2, 1 of scale 4.*pass the scale"):
+    with pytest.raises(PairError, match=r"1 of scale 2, 1 of scale 4.*give the scale"):
         discover([tmp_path])
     assert names(tmp_path, scale=4) == ["four"]
     assert names(tmp_path, scale=2) == ["two"]
@@ -142,7 +142,7 @@ def test_no_pairs_no_folder_no_scale(tmp_path):
     with pytest.raises(UsageError, match="scale 5"):
         discover([tmp_path], scale=5)
     write(tmp_path / "picture.png", 8, 8)
-    with pytest.raises(PairError, match="got 1 images, none of which is told LR or HR"):
+    with pytest.raises(PairError, match="expected folders LR and HR.*image files found: 1"):
         discover([tmp_path])
 
 

@@ -198,7 +198,7 @@ def test_a_patch_may_fill_a_pair(pack: Pack):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"patch": 9}, "pair 'b': LR 8x8; expected at least the patch of 9 a side: take a smaller patch"),
+        ({"patch": 9}, "pair 'b': LR 8x8; expected sides of at least 9, the patch: take a smaller patch"),
         ({"patch": 0}, "patch 0"),
         ({"batch": 0}, "batch 0"),
         ({"seed": -1}, "seed -1"),

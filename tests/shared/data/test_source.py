@@ -84,7 +84,7 @@ def test_nothing_readable_is_an_error(tmp_path: Path):
     fill_folder(tmp_path)
     for name in PAIRS:
         damage(tmp_path, name)
-    with pytest.raises(UsageError, match="3 pairs, none of which can be read"):
+    with pytest.raises(UsageError, match="none of 3 pairs can be read"):
         open_pairs(tmp_path)
 
 

@@ -122,7 +122,7 @@ def test_photographs_that_cannot_be_used_are_skipped_with_a_reason(tmp_path, pho
     assert "truncated" in reasons["cut"]
     assert len(record["pairs"]) == 3
     shutil.rmtree(tmp_path / "set")
-    with pytest.raises(UsageError, match="no usable photograph .1 found."):
+    with pytest.raises(UsageError, match=r"no usable photograph \(1 found\)"):
         simulate([Photograph(name="cut", path=folder / "cut.png")], tmp_path / "set", scale=2, config=SMALL)
     assert not (tmp_path / "set").exists()
 
