@@ -1,6 +1,6 @@
-"""Worker processes: a fixed number of them, fresh (never forked) and one thread each, that answer requests out of order.
+"""A pool of worker processes that answer requests in any order. Each is started fresh (never forked) and has one thread.
 
-A worker that dies is replaced and its request is tried once more; a request that kills two workers gets `Died` for an answer.
+A worker that dies is replaced, and its request is tried once more. If that worker dies too, the answer to the request is `Died`.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from shared.processes import explain_status, module_command, stop, worker_enviro
 
 PROXY_COMMAND = module_command("search_paddle.proxy.worker")
 ATTEMPTS = 2  # of a request
-STARTS = 3  # in a row that may fail before the search gives up
+STARTS = 3  # starts that fail one after another before the search stops
 TAIL_BYTES = 4096  # of a log, to find its last line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Died:
-    """The answer to a request that ended every worker it was given to.
+    """The answer to a request whose workers all died.
 
     Attributes:
-        reason: how the last one ended, with the last line it wrote on stderr.
+        reason: how the last one ended, and the last line that it wrote to standard error.
     """
 
     reason: str
@@ -39,19 +39,19 @@ Answer = dict[str, Any] | Died
 
 
 class Executor(Protocol):
-    """What trains the proposals of a round: a pool of processes here, or anything else with this one method."""
+    """What trains the proposals of a round: here a pool of processes; anything with this method will do."""
 
     def run(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Answer]]:
-        """Answers as they come, in any order, each with its request's index."""
+        """Answers as they come, in any order, each with the index of its request."""
 
 
 class ProcessExecutor:
-    """A pool of worker processes, as a context manager. They start with the first request and end with the context.
+    """A pool of worker processes, as a context manager. They start at the first request and end with the context.
 
     Args:
         jobs: number of processes, >= 1.
-        logs: folder for what the workers write on stderr, `worker-0.log` and so on, appended.
-        command: what starts a worker; it must speak the protocol of search_paddle/proxy/worker.py.
+        logs: folder of what the workers write to standard error: `worker-0.log` and so on; new lines are appended.
+        command: starts a worker; it must speak the protocol of search_paddle/proxy/worker.py.
 
     Example:
         >>> with ProcessExecutor(2, logs=Path("logs")) as executor:  # doctest: +SKIP
@@ -70,16 +70,16 @@ class ProcessExecutor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers.values():
-            worker.requests.close()  # idle and busy workers alike end at that
+            worker.requests.close()  # idle and busy workers end when their stdin closes
         for worker in self._workers.values():
             worker.end()
         self._workers.clear()
 
     def run(self, requests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Answer]]:
-        """Answers as they come, each with its request's index.
+        """Answers as they come, each with the index of its request.
 
         Raises:
-            WorkError: workers cannot be started at all.
+            WorkError: workers do not start.
         """
         queue = _Queue(requests)
         try:
@@ -105,7 +105,7 @@ class ProcessExecutor:
                 self._workers[slot] = _Worker.start(self._command, self._logs / f"worker-{slot}.log")
 
     def _wait(self) -> list[int]:
-        """Slots of the workers that wrote something or ended; waits for at least one."""
+        """Waits until a worker has written something or ended; returns the slots of all such workers."""
         with selectors.DefaultSelector() as selector:
             for slot, worker in self._workers.items():
                 selector.register(worker.replies, selectors.EVENT_READ, slot)
@@ -126,7 +126,7 @@ class ProcessExecutor:
 
 
 class _Queue:
-    """Which requests wait, and how often each was tried."""
+    """The requests that wait, and how often each was tried."""
 
     def __init__(self, requests: Sequence[Mapping[str, Any]]) -> None:
         self.requests = requests
@@ -141,7 +141,7 @@ class _Queue:
         return task, self.requests[task]
 
     def lost(self, task: int | None, was_ready: bool, reason: str) -> Iterator[tuple[int, Answer]]:
-        """A worker died: give its request back, or up."""
+        """A worker died: its request waits again, or gets the answer `Died`."""
         if not was_ready:
             self.failed_starts += 1
             if self.failed_starts == STARTS:
@@ -157,7 +157,7 @@ class _Queue:
 
 @dataclass(kw_only=True, slots=True)
 class _Worker:
-    """One process: its log, what it is doing, and the part of a line it has sent."""
+    """One process: its log, its task, and the part of a line that has arrived."""
 
     process: "subprocess.Popen[bytes]"
     requests: IO[bytes]
@@ -189,11 +189,11 @@ class _Worker:
 
     def give(self, task: int, request: Mapping[str, Any]) -> None:
         self.task = task
-        with contextlib.suppress(BrokenPipeError):  # it died; its stdout ends, and _listen sees that
+        with contextlib.suppress(BrokenPipeError):  # it died; its stdout ends too, and _listen sees that
             self.requests.write(json.dumps(request).encode() + b"\n")
 
     def read(self) -> list[dict[str, Any]]:
-        """Whole messages that have arrived; sets `has_ended` at the end of the stream."""
+        """Complete messages that have arrived; sets `has_ended` at the end of the stream."""
         chunk = os.read(self.replies.fileno(), 1 << 16)
         self.has_ended = not chunk
         *lines, rest = (bytes(self.received) + chunk).split(b"\n")
@@ -201,7 +201,7 @@ class _Worker:
         return [json.loads(line) for line in lines]
 
     def end(self) -> str:
-        """Wait for the process, kill it if it does not end, and tell how it ended."""
+        """Wait for the process, kill it if it does not end, and return how it ended."""
         status = stop(self.process)
         for pipe in (self.requests, self.replies):
             pipe.close()

@@ -22,7 +22,7 @@ def read_toml(path: Path, *, expected: str) -> dict[str, Any]:
         expected: what the file should hold, for messages: `TOML: training settings (steps = 20000, …)`.
 
     Raises:
-        UsageError: no such file, or no TOML.
+        UsageError: no such file, or not TOML.
     """
     data = read_bytes(path, expected=expected)
     try:

@@ -1,1 +1,1 @@
-"""Picture files, read and written at the depth that they state."""
+"""Image files, read and written at the bit depth that they state."""

@@ -1,6 +1,6 @@
-"""Bytes of an image file -> samples, with the depth that the file itself states.
+"""Bytes of an image file -> samples, at the bit depth that the file states.
 
-Pillow reads all that has 8 bits. It cuts 16-bit colour to 8, so deeper PNG goes to OpenCV and deeper TIFF to tifffile.
+Pillow reads all files of 8 bits. It cuts 16-bit colour to 8 bits, so OpenCV reads deeper PNG files, tifffile deeper TIFF.
 """
 
 import io
@@ -20,14 +20,19 @@ from shared.errors import PairError
 from shared.images.exif import made_upright, orientation, turn_upright
 from shared.images.png import png_header
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")  # of a JPEG with others behind it, as phones write, the first is read
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "TIFF",
+)  # phones write JPEG files with more images behind the first one: the first is read
 DAMAGE = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError),
     *(struct.error, zlib.error, cv2.error, tifffile.TiffFileError),
 )
 MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "RGB": "RGB", "RGBA": "RGBA", "RGBa": "RGBA"}
-UNASSOCIATED = 2  # TIFF 6.0, section 18
-MAX_PIXELS = 178_956_970  # Pillow's limit, for every format: a damaged header must not ask for 200 GiB
+UNASSOCIATED = 2  # alpha that is not premultiplied: TIFF 6.0, section 18
+MAX_PIXELS = 178_956_970  # Pillow's limit, used for every format: a damaged header must not allocate 200 GiB
 RANGE_SLACK = 1e-6  # ours: rounding of whoever wrote the float file
 
 
@@ -54,7 +59,7 @@ def decode(name: str, data: bytes) -> Decoded:
         raise PairError(f"{name}: the file is empty; expected an image: copy it again from its source")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # decoders warn of odd metadata; what matters here either decodes or raises
+            warnings.simplefilter("ignore")  # decoders warn of odd metadata, which does not matter here
             return _decode(name, data)
     except UnidentifiedImageError:
         raise PairError(
@@ -94,12 +99,12 @@ def _decode_with_pillow(name: str, data: bytes) -> Decoded:
         samples = np.asarray(image if image.mode == mode else image.convert(mode))
         exif = None if image.format == "TIFF" else image.info.get("exif")
         icc = image.info.get("icc_profile")
-    return _upright(samples, icc, exif)  # of a TIFF Pillow has applied the orientation
+    return _upright(samples, icc, exif)  # Pillow has applied the orientation of a TIFF already
 
 
 def _decode_deep_png(data: bytes, *, grey: bool) -> Decoded:
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        image.load()  # raises on damage, of which OpenCV tells on stderr only; EXIF may stand behind the pixels
+        image.load()  # raises on damage, which OpenCV only prints; EXIF may stand behind the pixels
         icc, exif = image.info.get("icc_profile"), image.info.get("exif")
     samples = _from_opencv(data)
     if grey:

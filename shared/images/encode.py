@@ -13,17 +13,19 @@ from shared.images.layout import ImageLayout
 from shared.images.png import PngEncoder
 from shared.images.tiff import TiffEncoder
 
-JPEG_QUALITY = 95  # ours, with full-resolution chroma: the artefacts must be the network's, not the file's
+JPEG_QUALITY = (
+    95  # ours, with full-resolution chroma: artefacts in a picture must come from the network, not from the file
+)
 
 
 class Encoder(Protocol):
     """Writes one image into a file, top to bottom."""
 
     def write(self, samples: NDArray[Any]) -> None:
-        """The next rows, (r, w, c) uint8 or uint16; may be kept no longer than the call."""
+        """Write the next rows, (r, w, c) uint8 or uint16; the array may change after the call."""
 
     def finish(self) -> None:
-        """After the last row."""
+        """End the file, after the last row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,12 +33,12 @@ class Format:
     """A file format and its limits.
 
     Attributes:
-        name: as in messages.
-        bits: depths it holds.
-        alpha: holds an alpha channel.
-        side: most px a side.
+        name: for messages.
+        bits: bit depths that it can store.
+        alpha: whether it can store an alpha channel.
+        side: longest side, px.
         pixel_bytes: memory of the encoder for each pixel of the image; 0 if it needs a few rows only.
-        encoder: makes the encoder of an image, given a new file and what it is told before the first row.
+        encoder: makes the encoder of an image, from a new file and the image's layout.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Two things done to an EXIF block: its orientation is read, and it is marked as upright. The rest stays as it is."""
+"""Read the orientation from an EXIF block, and mark a block as upright. The rest of a block stays as it is."""
 
 import struct
 from typing import Any
@@ -12,7 +12,7 @@ UPRIGHT = 1
 
 
 def orientation(exif: bytes | None) -> int:
-    """Orientation 1-8 of an EXIF block (EXIF 2.3, 4.6.4 A); 1 where it has none, or is no EXIF."""
+    """Orientation 1-8 of an EXIF block (EXIF 2.3, 4.6.4 A); 1 if it has none, or if the block is not EXIF."""
     entry = _find_orientation(exif) if exif else None
     if exif is None or entry is None:
         return UPRIGHT
@@ -54,6 +54,6 @@ def _find_orientation(exif: bytes) -> tuple[str, int, int] | None:
         for entry in range(first + 2, next_directory, 12):
             if struct.unpack_from(order + "H", exif, entry)[0] == ORIENTATION:
                 return order, entry + 8, next_directory
-    except struct.error:  # a damaged block turns nothing
+    except struct.error:  # damaged: no orientation
         return None
     return None

@@ -1,4 +1,4 @@
-"""What a file is told before its first row."""
+"""What an encoder must know before the first row of an image."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,8 @@ class ImageLayout:
     """Size and kind of an image, and what goes into the file beside its samples.
 
     Attributes:
-        height: px; `width` likewise.
+        height: px.
+        width: px.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied).
         bits: of a sample.
         icc: colour profile.

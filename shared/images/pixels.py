@@ -1,4 +1,4 @@
-"""Image files as values, read upright at the depth the file states (`stream.py` writes them); depth and rounding."""
+"""Image files as values, read upright and at the bit depth that the file states; rounding. `stream.py` writes files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class ImageFile:
 def read_image(path: Path) -> ImageFile:
     """Read a PNG, TIFF, JPEG or WebP file.
 
-    The depth is the file's: 8 bits (also for 1, 2, 4 bits and palettes), or 16 bits (also for floating-point TIFF in
+    The bit depth is that of the file: 8 bits (also for 1, 2, 4 bits and palettes), or 16 bits (also for floating-point TIFF in
     [0, 1], which is rounded to 16 bits).
 
     Raises:
@@ -55,7 +55,7 @@ def read_image(path: Path) -> ImageFile:
 
 
 def parse_image(path: Path, data: bytes) -> ImageFile:
-    """As `read_image`, of the bytes of a file; `path` is for messages."""
+    """Like `read_image`, from the bytes of a file; `path` is for messages."""
     decoded = decode(str(path), data)
     channels = decoded.samples.shape[2]
     colours = decoded.samples[..., : channels - 1] if channels % 2 == 0 else decoded.samples
@@ -74,12 +74,12 @@ def to_float(pixels: NDArray[Any]) -> NDArray[np.float32]:
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UsageError(f"pixels of {pixels.dtype}; expected uint8 or uint16")
     values = pixels.astype(np.float32)
-    values /= np.float32(np.iinfo(pixels.dtype).max)  # in place: of a large frame a second copy counts
+    values /= np.float32(np.iinfo(pixels.dtype).max)  # in place: a second copy of a large image would cost memory
     return values
 
 
 def quantise(image: NDArray[Any], bits: Bits = 8) -> NDArray[Any]:
-    """Pixels as a file of `bits` holds them: clipped to [0, 1], rounded half up.
+    """Pixels as integers of `bits` bits: clipped to [0, 1], rounded half up.
 
     Args:
         image: any shape; floats, nominally in [0, 1], or uint8 or uint16.

@@ -1,4 +1,4 @@
-"""Image files written band by band: memory does not depend on the height, and what is half written never shows."""
+"""Write image files band by band: memory does not depend on the height, and a file appears only when it is complete."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,8 +17,10 @@ from shared.images.layout import ImageLayout
 from shared.images.pixels import Bits, ImageFile, quantise
 from shared.resize import bicubic_rows, to_unit
 
-SLAB = 1 << 18  # px that are rounded and packed at a time, ours: temporaries of some MB, however high a band is
-WHOLE_BYTES = 1 << 30  # ours: most memory of a format that is written whole
+SLAB = (
+    1 << 18
+)  # px that are rounded and packed at a time, ours: temporary arrays stay at some MB for bands of any height
+WHOLE_BYTES = 1 << 30  # ours: most memory for a format that is not written by rows
 GREY = (0.299, 0.587, 0.114)  # Rec. ITU-R BT.601 luma, full range; of equal channels it is their value
 
 
@@ -26,24 +28,24 @@ GREY = (0.299, 0.587, 0.114)  # Rec. ITU-R BT.601 luma, full range; of equal cha
 def open_band_writer(
     path: Path, height: int, width: int, *, bits: Bits, like: ImageFile | None = None
 ) -> Iterator["BandWriter"]:
-    """Write an image file from bands of rows, whole or not at all; its format follows the suffix of `path`.
+    """Write an image file from bands of rows, completely or not at all. The suffix of `path` gives the format.
 
-    The bands go to a temporary file beside `path`, made with the first of them; when the block ends it is synced and renamed.
-    If the block raises, what was at `path` stays. The file does not depend on how the rows are divided into bands.
+    The first band opens a temporary file beside `path`; when the block ends, that file is synced and renamed. If the block
+    raises, an earlier file at `path` stays. The bytes do not depend on how the rows are divided into bands.
 
-    PNG and TIFF hold everything (TIFF no EXIF) and need memory for some rows only. WebP (lossless at 8 bits) and JPEG
-    (quality 95 at full chroma) need memory for the whole image.
+    PNG and TIFF store everything (TIFF no EXIF), and need memory for some rows only. WebP (lossless, 8 bits) and JPEG (quality
+    95, full-resolution chroma) need memory for the whole image.
 
     Args:
         path: .png, .tif, .tiff, .jpg, .jpeg or .webp; missing folders are made.
-        height: px of the whole image; `width` likewise.
-        width: see `height`.
+        height: of the whole image, px.
+        width: of the whole image, px.
         bits: 8 or 16.
-        like: the image this one was made from. Its greyness, profile and EXIF are kept, and so is its alpha, enlarged
-            by bicubic.
+        like: the image that this one was made from. It stays grey if that was grey; colour profile and EXIF are kept; its alpha
+            channel is upscaled by bicubic interpolation.
 
     Raises:
-        UsageError: what `check_writable` finds, or rows missing at the end of the block.
+        UsageError: what `check_writable` refuses; or rows are missing at the end of the block.
 
     Example:
         >>> with open_band_writer(Path("x.png"), 2, 3, bits=8) as out:  # doctest: +SKIP
@@ -68,7 +70,7 @@ def open_band_writer(
 
 
 class BandWriter:
-    """Takes the bands of one image, top to bottom. From `open_band_writer`."""
+    """Takes the bands of one image, from top to bottom. `open_band_writer` makes it."""
 
     def __init__(
         self, path: Path, layout: ImageLayout, like: ImageFile | None, *, start: Callable[[], Encoder]
@@ -119,13 +121,13 @@ def write_image(path: Path, pixels: NDArray[Any], *, bits: Bits, like: ImageFile
     """Write a whole image at once: see `open_band_writer`.
 
     Args:
-        path: see there; likewise `bits` and `like`.
+        path: see there.
         pixels: (h, w, 3); floats, nominally in [0, 1] (clipped, rounded half up), or uint8 or uint16.
         bits: 8 or 16.
-        like: the image this one was made from.
+        like: see there.
 
     Raises:
-        UsageError: what `check_writable` finds, or pixels of another shape.
+        UsageError: what `check_writable` refuses, or pixels of another shape.
         NonFiniteError: NaN or infinity in the pixels.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -135,11 +137,18 @@ def write_image(path: Path, pixels: NDArray[Any], *, bits: Bits, like: ImageFile
 
 
 def check_writable(path: Path, height: int, width: int, *, bits: int, like: ImageFile | None = None) -> Format:
-    """The format of `path`, after checking that it can hold such an image: ask before long work, not after it.
+    """The format of `path`, after a check that it can store such an image. Call it before long work.
+
+    Args:
+        path: of the image file.
+        height: px.
+        width: px.
+        bits: 8 or 16.
+        like: the image that this one will be made from.
 
     Raises:
-        UsageError: an unknown suffix, another depth than 8 or 16, a depth, a size or an alpha channel that the format
-            lacks, a size for which the format needs too much memory, or one that is no multiple of `like`'s.
+        UsageError: an unknown suffix; a bit depth, a size or an alpha channel that the format cannot store; a size for which the
+            encoder needs too much memory; or a size that is not a multiple of the size of `like`.
     """
     target = FORMATS.get(path.suffix.lower())
     if target is None:
@@ -158,7 +167,7 @@ def check_writable(path: Path, height: int, width: int, *, bits: int, like: Imag
     if height * width * target.pixel_bytes > WHOLE_BYTES:
         raise UsageError(
             f"{path}: {width}x{height} pixels; {target.name} is written whole, at most "
-            f"{WHOLE_BYTES // target.pixel_bytes / 1e6:.0f} megapixels: write PNG or TIFF, which are written by rows"
+            f"{WHOLE_BYTES // target.pixel_bytes / 1e6:.0f} megapixels: write PNG or TIFF, which are written row by row"
         )
     if like is not None and _enlargement(like, height, width) is None:
         tall, wide = like.pixels.shape[:2]
@@ -175,7 +184,7 @@ def _enlargement(like: ImageFile, height: int, width: int) -> int | None:
 
 
 def _grey(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """(r, w, 3) -> (r, w, 1) in [0, 1]; channel by channel, as a matrix product rounds differently by the number of rows."""
+    """(r, w, 3) -> (r, w, 1) in [0, 1]; by channel: the rounding of a matrix product depends on the number of rows."""
     unit = to_unit(rows)
     total = sum(weight * unit[..., channel] for channel, weight in enumerate(GREY))
     return np.asarray(total)[..., None]

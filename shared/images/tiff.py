@@ -1,7 +1,7 @@
-"""A TIFF encoder by rows: tifffile's wants all strips at once, or to be asked for them, and here they are brought.
+"""A TIFF encoder that takes rows: tifffile needs all strips at once, or asks for them itself.
 
-Strips of about 256 KiB, packed by Deflate after horizontal differences. The directory stands behind them, as only then
-their lengths are known; from 4 GiB of samples on the file is a BigTIFF. Section numbers are those of TIFF 6.0.
+Strips of about 256 KiB are packed by Deflate after horizontal differences. The directory comes last, when the lengths of the
+strips are known. From 4 GiB of samples on, the file is a BigTIFF. Section numbers are those of TIFF 6.0.
 """
 
 import struct
@@ -22,7 +22,7 @@ DEFLATE, DIFFERENCES, GREY, RGB, PLAIN_ALPHA = 8, 2, 1, 2, 2
 
 
 class TiffEncoder:
-    """Writes a TIFF file strip by strip; holds one strip, and the places of all (16 bytes each)."""
+    """Writes a TIFF file strip by strip; keeps one strip in memory, and the place of every strip (16 bytes each)."""
 
     def __init__(self, file: BinaryIO, layout: ImageLayout) -> None:
         self.file, self.layout = file, layout

@@ -1,12 +1,12 @@
-"""A camera that takes a clean photograph once more, from further away: the LR image of a simulated pair.
+"""A camera model: it photographs a clean photograph from further away, which gives the LR image of a simulated pair.
 
     LR = ISP(mosaic((scene * k)↓s / gains) + n)      the paper's Eq. 1 (k, ↓s, n) inside the camera of Eq. 3-6
 
-In this order, each a function below: scene light from the photograph (inverse tone curve), optics, reduction to the
-LR grid, white balance undone, Bayer mosaic, shot and read noise, analogue-digital converter; then the ISP:
-demosaicing, white balance, tone curve, sharpening, 8 bits, JPEG. Simplified: no colour matrix (sensor RGB is sRGB but
-for the gains), no lens shading, no denoiser, bilinear demosaicing, shot noise Gaussian with the variance of photon
-counts. The equations name the steps; every range is ours.
+The steps, each a function below: scene light from the photograph (inverse tone curve), optics, reduction to the LR grid, inverse
+white balance, Bayer mosaic, shot and read noise, analogue-digital converter; then the image signal processor (ISP): demosaicing,
+white balance, tone curve, sharpening, 8 bits, JPEG. It is simplified: no colour matrix (sensor RGB is sRGB divided by the gains),
+no lens shading, no denoiser, bilinear demosaicing, Gaussian shot noise with the variance of photon counts. The steps follow the
+paper's equations; every range is ours.
 """
 
 import io
@@ -44,9 +44,9 @@ def _within(low: float, high: float) -> AfterValidator:
 
 
 class CameraConfig(BaseModel):
-    """One camera: ranges from which each photograph's values are drawn, evenly, and choices that all share.
+    """One camera: ranges, from which the values of each pair are drawn uniformly, and choices that all pairs share.
 
-    The default ranges are narrow, as one camera's are: what is learnt on some photographs then holds for others.
+    The default ranges are narrow, like those of one camera, so that a network trained on some photographs also fits others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -64,8 +64,8 @@ class CameraConfig(BaseModel):
     blue_gain: Annotated[Range, _within(1, 8)] = (1.4, 1.7)
     """White balance: gain of blue over green."""
     mosaic: bool = False
-    """Bayer RGGB mosaic and bilinear demosaicing. False: three full planes, nearer to what cameras' own demosaicing,
-    better than bilinear, leaves (bilinear costs 1.4 dB on the builtin photographs)."""
+    """Bayer RGGB mosaic and bilinear demosaicing. False: three full planes, which is nearer to real cameras: their demosaicing is
+    better than bilinear (bilinear loses 1.4 dB on the builtin photographs)."""
     shot_noise: Annotated[Range, _within(0, 0.1)] = (2e-4, 4e-4)
     """Noise (n in Eq. 1): variance per unit of raw signal, the sensor's white being 1 (1 / full-well electrons)."""
     read_noise: Annotated[Range, _within(0, 0.1)] = (5e-4, 1e-3)
@@ -73,15 +73,15 @@ class CameraConfig(BaseModel):
     raw_bits: Annotated[int, Field(ge=8, le=16)] = 12
     """Bits of the analogue-digital converter."""
     tone_curve: Literal["srgb", "gamma"] = "srgb"
-    """Curve from linear light to pixel values, and back at the start: IEC 61966-2-1, or a plain power."""
+    """Curve from linear light to pixel values, and inverted at the start: IEC 61966-2-1 (sRGB), or a power."""
     gamma: Annotated[float, Field(ge=1, le=4)] = 2.2
     """Exponent where `tone_curve` is gamma."""
     sharpen_amount: Annotated[Range, _within(0, 4)] = (0.3, 0.5)
-    """Unsharp mask on pixel values: share of (image - blurred image) that is added."""
+    """Unsharp mask on pixel values: factor of (image - blurred image), which is added."""
     sharpen_sigma: Annotated[Range, _within(0.1, 10)] = (0.8, 1.0)
     """Unsharp mask: standard deviation of its Gaussian, LR px."""
     jpeg: bool = True
-    """Whether the camera compresses; False: 8-bit pixels as they are."""
+    """Whether the camera writes JPEG; False: 8-bit pixels without loss."""
     jpeg_quality: Annotated[Range, _within(1, 100)] = (92.0, 96.0)
     """JPEG quality on the scale of libjpeg, rounded to a whole number."""
     jpeg_subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:4:4"
@@ -90,7 +90,7 @@ class CameraConfig(BaseModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Camera:
-    """The values one photograph is taken with; units as in `CameraConfig`."""
+    """The values of one shot; units as in `CameraConfig`."""
 
     blur_sigma: float
     blur_ratio: float
@@ -117,7 +117,7 @@ class Camera:
 
 
 def draw(config: CameraConfig, generator: np.random.Generator) -> Camera:
-    """Values from the ranges: one number of the generator a range, in the order of the fields."""
+    """Values from the ranges. Each range takes one number of the generator, in the order of the fields."""
     values: dict[str, Any] = config.model_dump()
     for name, value in values.items():
         if isinstance(value, tuple):
@@ -131,26 +131,38 @@ def take(scene: Floats, camera: Camera, *, scale: int, generator: np.random.Gene
 
     Args:
         scene: (s·h, s·w, 3) linear light in [0, 1], from `to_light`.
-        camera: the values to use.
+        camera: its values.
         scale: s.
-        generator: source of the noise.
+        generator: random numbers of the noise.
 
     Returns:
-        (h, w, 3) uint8, centred on the scene: averaging HR over s x s blocks falls on the same grid.
+        (h, w, 3) uint8, aligned with the scene: its pixels lie where the s x s blocks of HR lie.
     """
     light = reduce(optics(scene, camera, scale), scale, camera.downsample)
     return develop(expose(light, camera, generator), camera)
 
 
 def to_light(pixels: Floats, tone_curve: str, gamma: float) -> Floats:
-    """Pixel values in [0, 1] to linear light in [0, 1] (inverse tone curve)."""
+    """Pixel values to linear light (inverse tone curve).
+
+    Args:
+        pixels: any shape, in [0, 1].
+        tone_curve: "srgb" or "gamma".
+        gamma: exponent of "gamma".
+    """
     if tone_curve == "gamma":
         return pixels**gamma
     return np.where(pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4)
 
 
 def from_light(light: Floats, tone_curve: str, gamma: float) -> Floats:
-    """Linear light in [0, 1] to pixel values in [0, 1] (tone curve)."""
+    """Linear light to pixel values (tone curve).
+
+    Args:
+        light: any shape, in [0, 1].
+        tone_curve: "srgb" or "gamma".
+        gamma: exponent of "gamma".
+    """
     if tone_curve == "gamma":
         return light ** (1 / gamma)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
@@ -179,17 +191,38 @@ def kernel(sigma: float, ratio: float, angle: float) -> Floats:
 
 
 def optics(scene: Floats, camera: Camera, scale: int) -> Floats:
-    """Scene light behind the lens: `scene` * k, on the HR grid, mirrored at the border."""
+    """Scene light behind the lens: `scene` * k, on the HR grid, mirrored at the border.
+
+    Args:
+        scene: (h, w, 3) linear light in [0, 1].
+        camera: its values.
+        scale: HR px per LR px: the kernel is given in LR px.
+    """
     return _filter(scene, kernel(camera.blur_sigma * scale, camera.blur_ratio, camera.blur_angle))
 
 
 def reduce(light: Floats, scale: int, how: Literal["area", "cubic"]) -> Floats:
-    """Light on the LR grid, clipped to [0, 1] as the cubic overshoots."""
+    """Light on the LR grid, clipped to [0, 1] because the cubic overshoots.
+
+    Args:
+        light: (s·h, s·w, 3).
+        scale: s.
+        how: "area" or "cubic".
+    """
     return np.clip(resize(light, Fraction(1, scale), kernel=how, antialias=True), 0, 1)
 
 
 def expose(light: Floats, camera: Camera, generator: np.random.Generator) -> Floats:
-    """What the sensor reads: (h, w) under a Bayer mosaic, else (h, w, 3); in [0, 1], on the converter's steps."""
+    """What the sensor reads, in [0, 1], rounded to the steps of the converter.
+
+    Args:
+        light: (h, w, 3) in [0, 1].
+        camera: its values.
+        generator: random numbers of the noise.
+
+    Returns:
+        (h, w) under a Bayer mosaic, else (h, w, 3).
+    """
     planes = light / camera.gains
     raw = mosaic(planes) if camera.mosaic else planes
     levels = 2**camera.raw_bits - 1
@@ -197,13 +230,19 @@ def expose(light: Floats, camera: Camera, generator: np.random.Generator) -> Flo
 
 
 def add_noise(raw: Floats, camera: Camera, generator: np.random.Generator) -> Floats:
-    """Raw signal with noise of variance shot_noise · signal + read_noise²; not clipped."""
+    """Raw signal with noise of variance shot_noise · signal + read_noise²; not clipped.
+
+    Args:
+        raw: signal in [0, 1].
+        camera: its values.
+        generator: random numbers.
+    """
     deviation = np.sqrt(camera.shot_noise * raw + camera.read_noise**2)
     return raw + deviation * generator.standard_normal(raw.shape)
 
 
 def develop(raw: Floats, camera: Camera) -> Bytes:
-    """The ISP: raw reading of `expose` to (h, w, 3) uint8."""
+    """The image signal processor: from the reading of `expose` to (h, w, 3) uint8."""
     planes = demosaic(raw) if camera.mosaic else raw
     light = np.clip(planes * camera.gains, 0, 1)
     pixels = from_light(light, camera.tone_curve, camera.gamma)
@@ -212,7 +251,7 @@ def develop(raw: Floats, camera: Camera) -> Bytes:
 
 
 def mosaic(planes: Floats) -> Floats:
-    """One colour a pixel, RGGB: red at even rows and columns, blue at odd ones. (h, w, 3) to (h, w)."""
+    """One colour per pixel, RGGB: red at even rows and columns, blue at odd ones. (h, w, 3) to (h, w)."""
     raw = planes[..., 1].copy()
     raw[0::2, 0::2] = planes[0::2, 0::2, 0]
     raw[1::2, 1::2] = planes[1::2, 1::2, 2]
@@ -229,12 +268,24 @@ def demosaic(raw: Floats) -> Floats:
 
 
 def sharpen(pixels: Floats, amount: float, sigma: float) -> Floats:
-    """Unsharp mask, clipped to [0, 1]: pixels + amount · (pixels - Gaussian of pixels)."""
+    """Unsharp mask, clipped to [0, 1]: pixels + amount · (pixels - blurred pixels).
+
+    Args:
+        pixels: (h, w, 3) in [0, 1].
+        amount: strength, >= 0.
+        sigma: standard deviation of the blur, px.
+    """
     return np.clip(pixels + amount * (pixels - _filter(pixels, kernel(sigma, 1.0, 0.0))), 0, 1)
 
 
 def compress(levels: Bytes, quality: int, subsampling: str) -> Bytes:
-    """Levels after JPEG and back."""
+    """Levels after JPEG compression and decompression.
+
+    Args:
+        levels: (h, w, 3) uint8.
+        quality: 1 to 100.
+        subsampling: of chroma, a key of SUBSAMPLING.
+    """
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "JPEG", quality=quality, subsampling=SUBSAMPLING[subsampling])
     with Image.open(buffer) as image:

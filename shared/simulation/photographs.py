@@ -1,6 +1,6 @@
-"""Clean photographs to simulate pairs from: a user's own, or those inside scikit-image and scikit-learn.
+"""Clean photographs for simulated pairs: the user's own, or those in scikit-image and scikit-learn.
 
-Nothing is downloaded, and neither package is imported: only their files are read (extra `photos`).
+Nothing is downloaded. The two packages (extra `photos`) are not imported: only their image files are read.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ _SKLEARN = "scikit-learn, sklearn/datasets/images"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Photograph:
-    """A photograph and where it comes from. Of a user's own only `name` and `path` are known."""
+    """A photograph and where it comes from. For the user's own only `name` and `path` are known."""
 
     name: str
     path: Path
@@ -29,7 +29,7 @@ class Photograph:
     credit: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """What a simulated set says of it; the path is left out, as it tells of one machine only."""
+        """What the record of a simulated set says about it. The path is left out: it holds on one machine only."""
         return {"name": self.name, "source": self.source, "licence": self.licence, "credit": self.credit}
 
 
@@ -55,8 +55,8 @@ def _of_sklearn(file: str, licence: str, credit: str) -> _Entry:
     )
 
 
-# Left out: the stereo pair `motorcycle`, whose documentation names authors and no licence; the Hubble field, whose
-# stars are too small for any pair to reach NCC 0.99; grey pictures; drawings.
+# Left out: the stereo pair `motorcycle` (its documentation names no licence); the Hubble field (its stars are so small that no
+# pair reaches an NCC of 0.99); grey pictures; drawings.
 _ENTRIES = (
     _of_skimage(
         "astronaut.png",
@@ -105,7 +105,7 @@ def builtin() -> tuple[Photograph, ...]:
 
 
 def find_photographs(source: Path | str) -> tuple[Photograph, ...]:
-    """The photographs of a folder, recursively, named by their paths in it; or for `builtin` those of the packages.
+    """The photographs of a folder and its sub-folders, named by their paths in it; or, for `builtin`, those of the packages.
 
     Raises:
         UsageError: no such folder, no image in it, or two images of one name.

@@ -1,4 +1,4 @@
-"""Cutting photographs into the HR images of simulated pairs."""
+"""Cut photographs into the HR images of simulated pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from shared.resize import resize, to_unit
 from shared.simulation.camera import from_light, to_light
 from shared.simulation.photographs import Photograph
 
-SMALLEST = 48  # HR px, ours: below, a piece teaches nothing
+SMALLEST = 48  # HR px, ours: smaller pieces are useless for training
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """The HR image of one pair: a rectangle, in px, of a photograph that was first reduced by `reduction`."""
+    """The HR image of one pair: a rectangle, in px, of a photograph that is first reduced by `reduction`."""
 
     name: str
     photograph: Photograph
@@ -36,19 +36,19 @@ class Piece:
 def plan(
     photographs: Sequence[Photograph], *, scale: int, size: int, reduction: int
 ) -> tuple[list[Piece], list[Skipped]]:
-    """The pieces to make, named `<photograph>_<i>`: the first ones of all photographs, then the second ones, ….
+    """The pieces to make, named `<photograph>_<i>`: piece 0 of every photograph, then piece 1 of every photograph, and so on.
 
-    Along each side a photograph gives round(side / size) pieces, at least one, evenly spread from border to border,
-    so that neighbours may share up to half. One smaller than `size` gives one piece as large as itself.
+    A photograph gives round(side / size) pieces along each side, at least one, spread evenly from border to border; neighbours
+    may overlap by up to half. A photograph smaller than `size` gives one piece of its own size.
 
     Args:
-        photographs: where to cut.
-        scale: of the pairs; sides of pieces are multiples of it.
+        photographs: to cut.
+        scale: of the pairs; the sides of pieces are multiples of it.
         size: side of a piece, HR px.
-        reduction: a photograph with a short side of at least reduction · size is reduced by it first.
+        reduction: a photograph whose shorter side is at least reduction · size is first reduced by this factor.
 
     Raises:
-        UsageError: not one photograph can be used.
+        UsageError: no photograph can be used.
     """
     pieces: list[list[Piece]] = []
     skipped: list[Skipped] = []
@@ -65,7 +65,7 @@ def plan(
 def cut(piece: Piece) -> NDArray[np.uint8]:
     """The pixels of a piece: (height, width, 3) uint8.
 
-    A reduction averages linear light, as a sensor with larger pixels would; pixel values are taken for sRGB.
+    A reduction averages linear light, like a sensor with larger pixels; pixel values are read as sRGB.
 
     Raises:
         PairError: the photograph cannot be read.
@@ -85,11 +85,11 @@ def _span(start: int, length: int, reduction: int) -> slice:
 
 
 def _pieces(photograph: Photograph, scale: int, size: int, reduction: int) -> list[Piece]:
-    """Row by row."""
+    """The pieces of one photograph, row by row."""
     sides = image_size(photograph.path)
     if min(sides) < SMALLEST:
         raise PairError(f"got {sides[0]}x{sides[1]} px, expected at least {SMALLEST} a side; take a larger photograph")
-    read_image(photograph.path)  # a truncated file shows only when decoded
+    read_image(photograph.path)  # only decoding shows that a file is truncated
     reduction = reduction if min(sides) >= reduction * size else 1
     (columns, width), (rows, height) = (_starts(side // reduction, size, scale) for side in sides)
     places = [(x, y) for y in rows for x in columns]
@@ -108,7 +108,7 @@ def _pieces(photograph: Photograph, scale: int, size: int, reduction: int) -> li
 
 
 def _starts(side: int, size: int, scale: int) -> tuple[list[int], int]:
-    """First px of each piece along a side, and their common length."""
+    """First px of each piece along a side, and the length of all."""
     length = min(side, size) // scale * scale
     count = max(1, round(side / size))
     if count == 1:

@@ -1,11 +1,11 @@
-"""LR/HR pairs from clean photographs: a folder like a camera user's, with its record.
+"""LR/HR pairs from clean photographs: a folder of pairs like a user's own, with a record.
 
     OUT/HR/<photograph>_<i>.png   a piece of the photograph
-    OUT/LR/<photograph>_<i>.png   the same, as the camera of `shared.simulation.camera` takes it from s times further away
-    OUT/simulation.json           configuration, values drawn for each pair, sources and licences, what was skipped
+    OUT/LR/<photograph>_<i>.png   the same, as the camera model takes it from s times further away
+    OUT/simulation.json           configuration, values of each pair, sources and licences, what was skipped
 
-Pieces of one photograph resemble each other: keep them in one split (`data prepare --group '(.+)_'`, or name the
-validation photographs: `--validation 'coffee_*'`).
+Pieces of one photograph look alike: keep them in one split with `data prepare --group '(.+)_'`, or name the photographs to
+validate on: `--validation 'coffee_*'`.
 """
 
 import hashlib
@@ -35,28 +35,28 @@ RECORD = "simulation.json"
 
 
 class SimulationConfig(BaseModel):
-    """What is made of the photographs."""
+    """How pairs are made from the photographs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of everything drawn; a pair depends on the seed, its name, its photograph and the camera, not on the other pairs."""
+    """Seed of all random numbers. A pair depends on the seed, its name, its photograph and the camera, not on other pairs."""
     size: Annotated[int, Field(ge=48)] = 264
-    """Side of a piece, HR px, cut down to a multiple of the scale; 264 (ours): 35 pairs of the builtin photographs."""
+    """Side of a piece, HR px, rounded down to a multiple of the scale. 264 (ours) gives 35 pairs from the builtin photographs."""
     count: Annotated[int, Field(ge=1)] | None = None
-    """Pairs to make, first pieces of all photographs first; None: all there are."""
+    """Number of pairs; the first piece of every photograph comes first. None: all pieces."""
     photo_reduction: Annotated[int, Field(ge=1, le=8)] = 2
-    """A photograph whose short side is at least this many times `size` is reduced by it, which hides its own camera's
-    blur, noise and JPEG; 1: never."""
+    """A photograph whose shorter side is at least this many times `size` is first reduced by this factor: that hides the blur,
+    noise and JPEG artefacts of its own camera. 1: never."""
     camera: CameraConfig = CameraConfig()
     """The camera of the LR images."""
 
 
 def read_fields(path: Path) -> dict[str, Any]:
-    """The fields in a TOML file, for `make_config`; the camera's stand under `[camera]`.
+    """The fields in a TOML file, for `make_config`; those of the camera are under `[camera]`.
 
     Raises:
-        UsageError: no such file, or no TOML.
+        UsageError: no such file, or not TOML.
     """
     return read_toml(path, expected="a TOML file with fields of the simulation")
 
@@ -71,19 +71,19 @@ def make_config(values: dict[str, Any], name: str) -> SimulationConfig:
 
 
 def simulate(photographs: Sequence[Photograph], out: Path, *, scale: int, config: SimulationConfig) -> dict[str, Any]:
-    """Write the pairs and their record; done once for the same request, it says so and changes nothing.
+    """Write the pairs and their record. If the same request was done before, nothing is changed.
 
     Args:
         photographs: from `find_photographs`.
-        out: folder; may be new, empty, or hold an unfinished or finished run of the same request.
+        out: folder: new, empty, or with an unfinished or finished run of the same request.
         scale: 2, 3 or 4.
         config: what to make.
 
     Returns:
-        The content of simulation.json with "unchanged": whether it stood there already.
+        The content of simulation.json, and "unchanged": whether it was there already.
 
     Raises:
-        UsageError: scale out of range, a folder with other things in it, no usable photograph.
+        UsageError: the scale is out of range, the folder holds other files, or no photograph can be used.
     """
     if scale not in SCALES:
         raise UsageError(f"got scale {scale}, expected one of {SCALES}")
@@ -109,13 +109,19 @@ def simulate(photographs: Sequence[Photograph], out: Path, *, scale: int, config
 
 
 def generator(seed: int, name: str, stream: str) -> np.random.Generator:
-    """Random numbers that depend on nothing but these three: counter-based (Philox), keyed by their SHA-256."""
+    """Random numbers that depend only on the arguments: a counter-based generator (Philox) whose key is their SHA-256.
+
+    Args:
+        seed: of the configuration.
+        name: of the pair.
+        stream: what the numbers are for, such as "noise".
+    """
     digest = hashlib.sha256(json.dumps([seed, name, stream]).encode()).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], "<u8")))
 
 
 def _make(piece: Piece, out: Path, scale: int, config: SimulationConfig) -> dict[str, Any]:
-    """Write one pair; what the record says of it."""
+    """Write one pair; returns its entry in the record."""
     hr = cut(piece)
     camera = draw(config.camera, generator(config.seed, piece.name, "camera"))
     scene = to_light(to_unit(hr), camera.tone_curve, camera.gamma)
@@ -146,14 +152,14 @@ def _paths(out: Path, name: str) -> tuple[Path, Path]:
 
 
 def _request(photographs: Sequence[Photograph], scale: int, config: SimulationConfig) -> str:
-    """SHA-256 of all that decides the pairs."""
+    """SHA-256 of everything that decides the pairs."""
     files = [[photograph.name, sha256_file(photograph.path)] for photograph in photographs]
     text = json.dumps([SCHEMA, files, scale, config.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _finished(out: Path, request: str) -> dict[str, Any] | None:
-    """The record of an earlier run of this request whose files are all as it left them; None where none was finished.
+    """The record of an earlier run of this request, if all its files are there and unchanged; else None.
 
     Raises:
         UsageError: `out` holds the pairs of another request.
@@ -163,7 +169,7 @@ def _finished(out: Path, request: str) -> dict[str, Any] | None:
     record = read_json(out / RECORD)
     if not isinstance(record, dict) or record.get("request_sha256") != request:
         raise UsageError(
-            f"{out / RECORD}: made from other photographs, scale or configuration, expected this request's or none; "
+            f"{out / RECORD}: made from other photographs, scale or configuration, expected the same or an empty folder; "
             "give another --out, or delete that folder"
         )
     assert isinstance(record["pairs"], list)
@@ -176,11 +182,12 @@ def _finished(out: Path, request: str) -> dict[str, Any] | None:
 
 
 def _check_free(out: Path, names: Iterable[str]) -> None:
-    """Refuse to mix the pairs with files that are not theirs."""
+    """Refuse a folder that holds other files."""
     own = {path for name in names for path in _paths(out, name)}
     for folder in (out / "LR", out / "HR"):
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path not in own and not path.name.startswith("."):
                 raise UsageError(
-                    f"{path}: got a file of something else, expected an empty folder; give another --out, or move it"
+                    f"{path}: got a file that is not of these pairs, expected an empty folder; "
+                    "give another --out, or move the file"
                 )

@@ -1,4 +1,4 @@
-"""The dimensions of a search space: a named choice, and the dimensions that exist together."""
+"""Parts of a search space: a dimension is one named choice; a branch is the dimensions of one family."""
 
 import copy
 import math
@@ -22,8 +22,8 @@ class Dimension:
 
     Attributes:
         name: key in a point.
-        choices: JSON values, at least one, none twice. Ordered: numbers, ascending; else sorted by their JSON.
-        ordered: ordinal (True) or categorical.
+        choices: JSON values, at least one, each once. Ordinal: numbers, ascending; categorical: sorted by their JSON.
+        ordered: whether the dimension is ordinal; else it is categorical.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Dimension:
         object.__setattr__(self, "_digits", {canonical(choice): digit for digit, choice in enumerate(self.choices)})
 
     def digit(self, value: Any) -> int:
-        """The place of a value among the choices; 16.0 is 16, True is not 1.
+        """The place of a value among the choices. 16.0 is the same as 16; True is not the same as 1.
 
         Raises:
-            SpecError: it is none of them.
+            SpecError: it is not one of them.
         """
         try:
             return self._digits[canonical(value)]
@@ -46,13 +46,13 @@ class Dimension:
             raise SpecError(f"{self.name}: got {value!r}, expected one of {list(self.choices)}") from None
 
     def choice(self, digit: int) -> Any:
-        """The value at a place; lists and objects as copies."""
+        """The value at a place; lists and objects are copied."""
         return copy.deepcopy(self.choices[digit])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """The dimensions that exist together: of one family, or (name None) of a flat space; sorted by name."""
+    """The dimensions that a point has together: those of one family, or (name None) of a flat space; sorted by name."""
 
     name: str | None
     dimensions: tuple[Dimension, ...]
@@ -69,11 +69,11 @@ class Branch:
 
     @cached_property
     def strides(self) -> tuple[int, ...]:
-        """How far one step in each dimension moves the number of a point; the last dimension counts fastest."""
+        """By how much one step in each dimension changes the number of a point; the last dimension changes fastest."""
         return tuple(math.prod(self.sizes[place + 1 :]) for place in range(len(self.sizes)))
 
     def point(self, digits: Iterable[int]) -> Point:
-        """The point of one digit a dimension."""
+        """The point with these digits, one for each dimension."""
         family = {} if self.name is None else {FAMILY: self.name}
         return family | {
             dimension.name: dimension.choice(digit) for dimension, digit in zip(self.dimensions, digits, strict=True)
@@ -83,7 +83,8 @@ class Branch:
         """The digits of a point of this branch.
 
         Raises:
-            SpecError: unknown or missing dimension, or a value that is none of the choices; the nearest name is given.
+            SpecError: unknown or missing dimension, or a value that is not one of the choices. The message gives the nearest
+                name.
         """
         names = [dimension.name for dimension in self.dimensions]
         known = names if self.name is None else [FAMILY, *names]
@@ -99,8 +100,13 @@ class Branch:
 def make_branch(name: str | None, tables: Mapping[str, Iterable[Any]], unordered: set[str]) -> Branch:
     """A checked branch.
 
+    Args:
+        name: of the family; None: a flat space.
+        tables: dimension -> choices.
+        unordered: names of the categorical dimensions.
+
     Raises:
-        SpecError: a name that is no text, no choice, a choice twice, numbers out of order, values that JSON does not have.
+        SpecError: a name is not text; no choice; a choice twice; numbers out of order; a value that JSON does not have.
     """
     for key in tables:
         check_name(key, "dimension")
@@ -137,20 +143,20 @@ def _dimension(name: str, choices: Iterable[Any], unordered: bool) -> Dimension:
 
 
 def check_name(name: Any, what: str) -> None:
-    """Refuse a name that is no text.
+    """Refuse a name that is not text.
 
     Raises:
-        SpecError: it is empty, or no string.
+        SpecError: it is empty, or not a string.
     """
     if not isinstance(name, str) or not name:
         raise SpecError(f"{what}: got the name {name!r}, expected text")
 
 
 def plain(value: Any) -> Any:
-    """A private copy of a JSON value; NumPy scalars become Python's.
+    """A copy of a JSON value; NumPy scalars become Python numbers.
 
     Raises:
-        SpecError: JSON has no such value.
+        SpecError: it is not a JSON value.
     """
     value = copy.deepcopy(value.item() if isinstance(value, np.generic) else value)
     canonical(value)
@@ -161,7 +167,7 @@ def canonical(value: Any) -> bytes:
     """The RFC 8785 form of a JSON value: equal values (16 and 16.0) have equal bytes.
 
     Raises:
-        SpecError: JSON has no such value (NaN, an integer beyond 2^53, a set …).
+        SpecError: it is not a JSON value (NaN, an integer beyond 2^53, a set …).
     """
     try:
         return rfc8785.dumps(value.item() if isinstance(value, np.generic) else value)
@@ -170,7 +176,13 @@ def canonical(value: Any) -> bytes:
 
 
 def draw(rng: np.random.Generator, size: int, count: int) -> list[int]:
-    """Uniform integers from 0 to size - 1, with repeats; `size` may exceed 64 bits."""
+    """Uniform integers from 0 to size - 1, with repeats.
+
+    Args:
+        rng: random numbers.
+        size: >= 1; it may need more than 64 bits.
+        count: how many.
+    """
     if size <= 2**62:
         return [int(number) for number in rng.integers(size, size=count)]
     width = size.bit_length() // 8 + 9  # 64 spare bits: the remainder is uniform to 2^-64

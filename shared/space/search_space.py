@@ -1,8 +1,8 @@
-"""The search space: ordinal and categorical dimensions, flat or conditional on the family; every point has a number.
+"""The search space: ordinal and categorical dimensions, flat or conditional on the family. Every point has a number.
 
-Order, not value, is what a model may use of an ordinal dimension: choices [16, 32, 64, 128] are four even steps.
-Names are kept sorted, and so are categorical choices (by their JSON), so that two descriptions of one space are equal, whatever
-the order in which they were written: same points in the same order, same `sha256`.
+A model may use the order of an ordinal dimension, not its values: the choices [16, 32, 64, 128] are four equal steps. Names are
+sorted, and so are categorical choices (by their JSON). So two descriptions of one space are equal, in whatever order they were
+written: the same points in the same order, the same `sha256`.
 """
 
 import hashlib
@@ -29,11 +29,12 @@ SECTIONS = ("categorical", "choices", "constants", "families")
 class SearchSpace:
     """All architectures that a search may propose. Make one by `from_choices`, `from_families`, `from_toml` or `from_dict`.
 
-    A point is a dict of one choice a dimension; in a conditional space also "family", and only that family's dimensions.
+    A point is a dict with one choice for each dimension. In a conditional space it also has "family", and only the dimensions of
+    that family.
     An architecture is `{**space.constants, **point}`.
 
     Attributes:
-        branches: the families, sorted by name; one without a name in a flat space.
+        branches: the families, sorted by name; a flat space has one branch without a name.
 
     Example:
         >>> space = SearchSpace.from_families({"drn": {"features": [16, 32]}, "rcan": {"groups": [1, 2, 3]}}, {"scale": 4})
@@ -54,12 +55,12 @@ class SearchSpace:
         """A flat space.
 
         Args:
-            choices: dimension -> its choices: numbers in ascending order, or, if named in `categorical`, any JSON values.
+            choices: dimension -> its choices: numbers in ascending order; for a dimension in `categorical` any JSON values.
             categorical: names of dimensions without an order.
-            constants: fields that every architecture shares.
+            constants: fields that all architectures have in common.
 
         Raises:
-            SpecError: no dimension, no choice, a choice twice, numbers out of order, unknown name in `categorical`.
+            SpecError: no dimension; no choice; a choice twice; numbers out of order; an unknown name in `categorical`.
         """
         if not choices:
             raise SpecError("search space: got no dimension, expected at least one, as in {'features': [16, 32]}")
@@ -72,12 +73,12 @@ class SearchSpace:
         constants: Mapping[str, Any] | None = None,
         categorical: Iterable[str] = (),
     ) -> Self:
-        """A space whose dimensions depend on the family. A name that two families use means the same thing in both.
+        """A space whose dimensions depend on the family. A name in two families means the same in both.
 
         Args:
             families: family -> dimension -> choices, as in `from_choices`.
-            constants: fields that every architecture shares.
-            categorical: names of dimensions without an order, in whichever family.
+            constants: fields that all architectures have in common.
+            categorical: names of dimensions without an order, in any family.
 
         Raises:
             SpecError: no family, or what `from_choices` refuses.
@@ -92,10 +93,10 @@ class SearchSpace:
 
         Args:
             path: the file.
-            constants: joined to the file's; the two must not contradict each other.
+            constants: added to those of the file; they must not contradict each other.
 
         Raises:
-            UsageError: no such file, or no TOML.
+            UsageError: no such file, or not TOML.
             SpecError: not a search space.
         """
         value = read_toml(Path(path), expected="TOML: tables [families.NAME] of `dimension = [choices]`")
@@ -160,12 +161,12 @@ class SearchSpace:
 
     @property
     def constants(self) -> dict[str, Any]:
-        """The fields that every architecture shares; a copy."""
+        """The fields that all architectures have in common; a copy."""
         return {name: plain(value) for name, value in self._constants}
 
     @cached_property
     def size(self) -> int:
-        """Number of points, feasible or not; may exceed 64 bits."""
+        """Number of points, feasible or not; it may need more than 64 bits."""
         return sum(branch.size for branch in self.branches)
 
     @cached_property
@@ -199,10 +200,11 @@ class SearchSpace:
         }
 
     def index(self, point: Mapping[str, Any]) -> int:
-        """The number of a point, 0 <= index < size: branches in order, then the digits in mixed radix.
+        """The number of a point, 0 <= index < size: branches in order; in a branch the digits in mixed radix.
 
         Raises:
-            SpecError: unknown family, unknown or missing dimension, or none of the choices; the nearest name is given.
+            SpecError: unknown family; unknown or missing dimension; a value that is not one of the choices. The message gives the
+                nearest name.
         """
         number = self._branch_number(point)
         branch = self.branches[number]
@@ -245,7 +247,7 @@ class SearchSpace:
                 yield branch.point(digits)
 
     def sample_indices(self, rng: np.random.Generator, count: int) -> list[int]:
-        """Numbers of `count` points, uniform over the space; one may come twice."""
+        """Numbers of `count` points, uniform over the space, with repeats."""
         return draw(rng, self.size, count)
 
     def sample(self, rng: np.random.Generator) -> Point:
@@ -253,7 +255,7 @@ class SearchSpace:
         return self.point(self.sample_indices(rng, 1)[0])
 
     def neighbour_indices(self, index: int) -> list[int]:
-        """Numbers of the points that differ in one choice: by dimension, then in the order of choices; same family."""
+        """Numbers of the points of the same family that differ in one choice: by dimension, then in the order of choices."""
         number, digits = self.digits(index)
         branch = self.branches[number]
         return [

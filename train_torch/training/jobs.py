@@ -1,4 +1,4 @@
-"""Members trained at once, each in a child process: one thread each on a small machine is the best use of its cores."""
+"""Train several members at the same time, each in a process of its own."""
 
 import json
 import os
@@ -17,9 +17,14 @@ INTERRUPTED = 130
 
 
 def run_jobs(tasks: Sequence[MemberTask], jobs: int, interruption: Interruption) -> dict[str, str]:
-    """Train every task in a process of its own, at most `jobs` at once.
+    """Train every task in a process of its own, at most `jobs` at the same time.
 
-    What they tell appears on stderr, led by the member's id.
+    What the processes write to standard error is passed on, with the member's id in front of each line.
+
+    Args:
+        tasks: the members.
+        jobs: number of processes, >= 1.
+        interruption: of this process; when it is requested, the children save their states and end.
 
     Returns:
         Id -> reason of the members that failed, in the order of `tasks`.
@@ -69,7 +74,7 @@ class _Worker:
         self._stopped = False
 
     def run(self) -> None:
-        """Start the child, pass on what it tells, wait for its end."""
+        """Start the child, pass on what it writes, wait for its end."""
         if self._stopped:
             return
         with subprocess.Popen(
@@ -79,7 +84,7 @@ class _Worker:
             stderr=subprocess.PIPE,
             text=True,
             env=self._environment,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which asks the children once
+            start_new_session=True,  # Ctrl-C then reaches only this process, which asks the children once
         ) as process:
             self._process = process
             assert process.stdin is not None
@@ -92,11 +97,11 @@ class _Worker:
                 sys.stderr.flush()
             reason = process.stdout.read().strip()
         if process.returncode not in (0, INTERRUPTED):
-            ended = f"its process ended by {explain_status(process.returncode)}; run the command again to go on"
+            ended = f"its process ended by {explain_status(process.returncode)}; run the command again to continue"
             self.failure = reason or ended
 
     def stop(self) -> None:
-        """Ask the child to save and end, once; a child that has not started never will."""
+        """Ask the child once to save its state and end. A child that has not started yet will not start."""
         if self._stopped:
             return
         self._stopped = True

@@ -1,4 +1,4 @@
-"""Starts the worker processes: one framework each, a clean environment, two at once."""
+"""Starts the worker processes of a comparison: one framework in each, two at the same time."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ class Worker:
 
 
 def run_workers(workers: Sequence[Worker], folder: Path) -> None:
-    """Run all, two at once, until the last has ended.
+    """Run all processes, two at the same time, and wait for the last.
 
     Args:
         workers: the processes.

@@ -142,7 +142,7 @@ def test_no_pairs_no_folder_no_scale(tmp_path):
     with pytest.raises(UsageError, match="scale 5"):
         discover([tmp_path], scale=5)
     write(tmp_path / "picture.png", 8, 8)
-    with pytest.raises(PairError, match="expected folders LR and HR.*image files found: 1"):
+    with pytest.raises(PairError, match=r"expected folders LR and HR.*image files found: 1"):
         discover([tmp_path])
 
 

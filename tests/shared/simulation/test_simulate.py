@@ -107,7 +107,7 @@ def test_other_files_are_never_mixed_in(tmp_path, photos):
     with pytest.raises(UsageError, match="made from other photographs, scale or configuration"):
         simulate(photos, tmp_path / "set", scale=4, config=SMALL)
     photograph(tmp_path / "own" / "HR" / "mine.png", 96, 96)
-    with pytest.raises(UsageError, match=r"mine\.png: got a file of something else"):
+    with pytest.raises(UsageError, match=r"mine\.png: got a file that is not of these pairs"):
         simulate(photos, tmp_path / "own", scale=2, config=SMALL)
 
 
