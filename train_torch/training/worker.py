@@ -1,7 +1,7 @@
 """A child process that trains one member.
 
-It reads the task as JSON from stdin, and writes its progress to stderr and the reason of a failure to stdout. It ends with status 0
-(done), 1 (failed), 2 (wrong input) or 130 (interrupted, state saved).
+It reads the task as JSON from stdin, and writes its progress to stderr and the reason of a failure to stdout. It ends with
+status 0 (done), 1 (failed), 2 (wrong input) or 130 (interrupted, state saved).
 """
 
 import json
