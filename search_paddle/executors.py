@@ -141,7 +141,13 @@ class _Queue:
         return task, self.requests[task]
 
     def lost(self, task: int | None, was_ready: bool, reason: str) -> Iterator[tuple[int, Answer]]:
-        """A worker died: its request waits again, or gets the answer `Died`."""
+        """A worker died: its request waits again, or gets the answer `Died`.
+
+        Args:
+            task: index of the worker's request; None: it had none.
+            was_ready: whether the worker had started completely.
+            reason: how it ended.
+        """
         if not was_ready:
             self.failed_starts += 1
             if self.failed_starts == STARTS:

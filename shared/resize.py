@@ -122,6 +122,11 @@ def to_unit(image: NDArray[Any]) -> Floats:
 def enlargement_matrix(size: int, factor: int, kernel: Literal["cubic", "cubic_torch"]) -> Floats:
     """Matrix of a `Resize` node: `cubic` has mirrored edges (MATLAB), `cubic_torch` repeated ones (torch, Paddle).
 
+    Args:
+        size: pixels of the input axis, >= 1.
+        factor: output size / input size, >= 1.
+        kernel: "cubic" or "cubic_torch".
+
     Returns:
         float64 (factor·size, size), read-only.
     """

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from shared.errors import UsageError
-from shared.files import read_json, remove_strays, replacing, sha256_file, write_bytes, write_json
+from shared.errors import PairError, UsageError
+from shared.files import read_bytes, read_json, remove_strays, replacing, sha256_file, write_bytes, write_json
 
 WRITER = """
 import sys
@@ -101,3 +101,12 @@ def test_strays_of_the_killed_go_and_files_of_the_living_stay(tmp_path):
     holder.stdout.close()
     assert remove_strays(paths) == [stray]
     assert len(os.listdir(tmp_path)) == 4
+
+
+def test_a_file_that_cannot_be_read_is_told_by_its_kind(tmp_path):
+    with pytest.raises(PairError, match="none.png: no such file; expected an image"):
+        read_bytes(tmp_path / "none.png", expected="an image", error=PairError)
+    with pytest.raises(UsageError, match="this is a folder; expected a list"):
+        read_bytes(tmp_path, expected="a list")
+    with pytest.raises(UsageError, match="File name too long"):
+        read_bytes(tmp_path / ("x" * 300), expected="a list")
