@@ -104,7 +104,7 @@ def test_strays_of_the_killed_go_and_files_of_the_living_stay(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_told_by_its_kind(tmp_path):
-    with pytest.raises(PairError, match="none.png: no such file; expected an image"):
+    with pytest.raises(PairError, match=r"none.png: no such file; expected an image"):
         read_bytes(tmp_path / "none.png", expected="an image", error=PairError)
     with pytest.raises(UsageError, match="this is a folder; expected a list"):
         read_bytes(tmp_path, expected="a list")
