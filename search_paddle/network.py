@@ -30,7 +30,7 @@ from shared.network.graph import (
 )
 from shared.network.initialization import initial_weights
 from shared.records.weights import check_arrays, check_graph_weights
-from shared.resize import enlargement_matrix
+from shared.resize import upscaling_matrix
 
 Outputs = Literal["sr", "all"]
 See = Callable[[str, Tensor], Tensor]
@@ -146,7 +146,7 @@ def set_weights(network: nn.Layer, weights: Mapping[str, np.ndarray]) -> None:
 
 def enlarge(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
     """Resize as two matrix products."""
-    rows, columns = (paddle.to_tensor(enlargement_matrix(size, factor, kernel), dtype=x.dtype) for size in x.shape[2:])
+    rows, columns = (paddle.to_tensor(upscaling_matrix(size, factor, kernel), dtype=x.dtype) for size in x.shape[2:])
     return paddle.matmul(paddle.matmul(rows, x), columns, transpose_y=True)
 
 

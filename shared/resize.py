@@ -64,7 +64,7 @@ def resize(
 
 
 def bicubic_upscale(image: NDArray[Any], scale: int) -> Floats:
-    """MATLAB's bicubic enlargement (a = -0.5, mirrored borders): the baseline of every table.
+    """MATLAB's bicubic upscaling (a = -0.5, mirrored borders): the baseline of every table.
 
     Args:
         image: (h, w, c), uint8, uint16, or float in [0, 1].
@@ -119,7 +119,7 @@ def to_unit(image: NDArray[Any]) -> Floats:
     raise UsageError(f"image of dtype {image.dtype}; expected uint8, uint16, or floating point in [0, 1]")
 
 
-def enlargement_matrix(size: int, factor: int, kernel: Literal["cubic", "cubic_torch"]) -> Floats:
+def upscaling_matrix(size: int, factor: int, kernel: Literal["cubic", "cubic_torch"]) -> Floats:
     """Matrix of a `Resize` node: `cubic` has mirrored edges (MATLAB), `cubic_torch` repeated ones (torch, Paddle).
 
     Args:

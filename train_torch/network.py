@@ -31,7 +31,7 @@ from shared.network.graph import (
 )
 from shared.network.initialization import initial_weights
 from shared.records.weights import check_arrays, check_graph_weights
-from shared.resize import enlargement_matrix
+from shared.resize import upscaling_matrix
 
 Outputs = Literal["sr", "all"]
 See = Callable[[str, Tensor], Tensor]
@@ -240,7 +240,7 @@ def crop(x: Tensor, rows: Span, columns: Span) -> Tensor:
 def enlarge(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
     """Resize as two matrix products, in the tensor's own precision, whatever autocast says."""
     rows, columns = (
-        torch.tensor(enlargement_matrix(size, factor, kernel), dtype=x.dtype, device=x.device) for size in x.shape[2:]
+        torch.tensor(upscaling_matrix(size, factor, kernel), dtype=x.dtype, device=x.device) for size in x.shape[2:]
     )
     with torch.autocast(x.device.type, enabled=False):
         return torch.matmul(torch.matmul(rows, x), columns.T)

@@ -169,7 +169,7 @@ def check_writable(path: Path, height: int, width: int, *, bits: int, like: Imag
             f"{path}: {width}x{height} pixels; {target.name} is written whole, at most "
             f"{WHOLE_BYTES // target.pixel_bytes / 1e6:.0f} megapixels: write PNG or TIFF, which are written row by row"
         )
-    if like is not None and _enlargement(like, height, width) is None:
+    if like is not None and _factor(like, height, width) is None:
         tall, wide = like.pixels.shape[:2]
         raise UsageError(
             f"{path}: {width}x{height} pixels from an image of {wide}x{tall}; expected a whole multiple of it"
@@ -177,7 +177,7 @@ def check_writable(path: Path, height: int, width: int, *, bits: int, like: Imag
     return target
 
 
-def _enlargement(like: ImageFile, height: int, width: int) -> int | None:
+def _factor(like: ImageFile, height: int, width: int) -> int | None:
     """How many times larger than `like` an image is, if that is a whole number."""
     factor, other = (Fraction(size, of) for size, of in zip((height, width), like.pixels.shape[:2], strict=True))
     return int(factor) if factor == other and factor.denominator == 1 else None
@@ -191,7 +191,7 @@ def _grey(rows: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _alpha(alpha: NDArray[Any], layout: ImageLayout, first: int, last: int) -> NDArray[Any]:
-    """Rows of the alpha channel (h, w) enlarged to the size of the image: (last - first, W, 1) of its depth."""
+    """Rows of the alpha channel (h, w) upscaled to the size of the image: (last - first, W, 1) of its depth."""
     factor = layout.height // len(alpha)
     if factor == 1:
         return quantise(alpha[first:last, :, None], layout.bits)

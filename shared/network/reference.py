@@ -25,7 +25,7 @@ from shared.network.graph import (
     Scale,
     Sigmoid,
 )
-from shared.resize import enlargement_matrix
+from shared.resize import upscaling_matrix
 
 Array = NDArray[np.float64]
 
@@ -74,8 +74,8 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[An
         case PixelShuffle(factor=factor):
             return _pixel_shuffle(x, factor)
         case Resize(factor=factor, kernel=kernel):
-            rows = enlargement_matrix(x.shape[2], factor, kernel)
-            columns = enlargement_matrix(x.shape[3], factor, kernel)
+            rows = upscaling_matrix(x.shape[2], factor, kernel)
+            columns = upscaling_matrix(x.shape[3], factor, kernel)
             return np.asarray(np.einsum("yi,ncij,xj->ncyx", rows, x, columns, optimize=True))
 
 

@@ -33,7 +33,7 @@ from shared.network.graph import (
     Span,
 )
 from shared.network.linear_chains import PLACES, Chain, Place, is_affine, kernel_at, longest_saving
-from shared.resize import enlargement_matrix
+from shared.resize import upscaling_matrix
 
 REACH = 2  # px that the cubic sees to one side
 ROWS = {-1: "top", 0: "inside", 1: "bottom"}
@@ -188,7 +188,7 @@ def _at_place(g: GraphBuilder, name: str, chain: Chain, place: Place) -> str:
 def _stencil(node: Resize) -> tuple[NDArray[np.float64], bool] | None:
     """Weights (factor, 2·REACH+1) of the pixels around each, and whether the edge is mirrored or repeated; None: other."""
     size, factor = 4 * REACH, node.factor
-    matrix = enlargement_matrix(size, factor, node.kernel)
+    matrix = upscaling_matrix(size, factor, node.kernel)
     weights = matrix[factor * REACH : factor * (REACH + 1), : 2 * REACH + 1]
     for mirrored in (True, False):
         padded = np.pad(np.eye(size), ((REACH, REACH), (0, 0)), mode="symmetric" if mirrored else "edge")

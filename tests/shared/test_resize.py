@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shared.errors import UsageError
-from shared.resize import bicubic_downscale, bicubic_upscale, enlargement_matrix, resize, resize_matrix, to_unit
+from shared.resize import bicubic_downscale, bicubic_upscale, resize, resize_matrix, to_unit, upscaling_matrix
 
 SCALES = (2, 3, 4)
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
@@ -63,14 +63,14 @@ def test_reduction_reproduces_matlabs_set5_files_bit_for_bit(real_data: Path, na
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("size", [1, 2, 3, 9])
-def test_enlargement_equals_the_direct_formula(size: int, scale: int):
+def test_upscaling_equals_the_direct_formula(size: int, scale: int):
     row = np.random.default_rng(size).random(size)
     if size > 1:  # the direct formula mirrors once, which a single pixel outruns
-        got = enlargement_matrix(size, scale, "cubic") @ row
+        got = upscaling_matrix(size, scale, "cubic") @ row
         np.testing.assert_allclose(got, direct_upscale(list(row), scale, -0.5, mirrored=True), rtol=0, atol=1e-14)
         with pytest.raises(AssertionError):
             np.testing.assert_allclose(got, direct_upscale(list(row), scale, -0.75, mirrored=True), rtol=0, atol=1e-14)
-    got = enlargement_matrix(size, scale, "cubic_torch") @ row
+    got = upscaling_matrix(size, scale, "cubic_torch") @ row
     np.testing.assert_allclose(got, direct_upscale(list(row), scale, -0.75, mirrored=False), rtol=0, atol=1e-14)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from shared.network.graph import Graph, Primitive, Resize, ResizeKernel
-from shared.resize import enlargement_matrix
+from shared.resize import upscaling_matrix
 
 REACH = 2  # input pixels that a cubic reads on either side
 MIDDLE = 4  # an input pixel of a row of nine that no border reaches
@@ -65,9 +65,7 @@ class EnlargeAnySize(nn.Module):
 def phase_kernels(factor: int, kernel: ResizeKernel) -> np.ndarray:
     """Weights of every phase: float64 (factor², 1, 5, 5)."""
     first = MIDDLE * factor
-    rows = enlargement_matrix(2 * MIDDLE + 1, factor, kernel)[
-        first : first + factor, MIDDLE - REACH : MIDDLE + REACH + 1
-    ]
+    rows = upscaling_matrix(2 * MIDDLE + 1, factor, kernel)[first : first + factor, MIDDLE - REACH : MIDDLE + REACH + 1]
     return np.einsum("ia,jb->ijab", rows, rows).reshape(factor * factor, 1, 2 * REACH + 1, 2 * REACH + 1)
 
 

@@ -28,7 +28,7 @@ from shared.network.graph import (
     Sigmoid,
 )
 from shared.network.reference import Array, apply
-from shared.resize import enlargement_matrix
+from shared.resize import upscaling_matrix
 
 Weights = Mapping[str, NDArray[np.floating]]
 PulledBack = tuple[list[Array], dict[str, Array]]  # gradients of the inputs, in order, and of the weights by name
@@ -112,7 +112,7 @@ def _inputs(node: Primitive, inputs: Sequence[Array], cotangent: Array) -> list[
         case PixelShuffle(factor=factor):
             return [_pixel_unshuffle(cotangent, factor)]
         case Resize(factor=factor, kernel=kernel):
-            tall, wide = (enlargement_matrix(size, factor, kernel) for size in x.shape[2:])
+            tall, wide = (upscaling_matrix(size, factor, kernel) for size in x.shape[2:])
             return [tall.T @ cotangent @ wide]
         case _:
             raise NotImplementedError(f"{node.name}: no gradient is written for {type(node).__name__}")

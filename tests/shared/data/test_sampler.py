@@ -26,7 +26,7 @@ def nearest(lr: np.ndarray, scale: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pack_path(tmp_path_factory) -> Path:
-    """Pairs whose HR is LR enlarged by repetition, one of 16 bits; one more to validate."""
+    """Pairs whose HR is LR upscaled by repetition, one of 16 bits; one more to validate."""
     rng = np.random.default_rng(0)
     pairs = []
     for name, size in (SIZES | {"v": (8, 8)}).items():

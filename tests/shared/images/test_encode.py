@@ -103,7 +103,7 @@ def test_profile_and_exif_are_written_where_pillow_finds_them(tmp_path: Path, su
             assert written.get_ifd(0x8769)[0x829A] == 0.25
 
 
-def test_alpha_is_enlarged_with_the_image(tmp_path: Path):
+def test_alpha_is_upscaled_with_the_image(tmp_path: Path):
     like = image_of(RGB8, alpha=ALPHA8)
     write_image(tmp_path / "a.png", np.zeros((36, 54, 3), np.float32), bits=16, like=like)
     image = read_image(tmp_path / "a.png")
