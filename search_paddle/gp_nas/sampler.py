@@ -20,9 +20,8 @@ from search_paddle.gp_nas.process.trend import Trend, trend_of
 from search_paddle.gp_nas.surrogate.condition import make_surrogate
 from search_paddle.gp_nas.surrogate.evaluations import Evaluation, succeeded
 from search_paddle.gp_nas.surrogate.predict import Component, Surrogate
-from shared.errors import UsageError
+from shared.errors import UsageError, nearest
 from shared.space import Point, SearchSpace
-from shared.space.dimensions import nearest
 
 DESIGN = (5, 10)  # trainings of the first design: as many as the trend has features, within these limits
 

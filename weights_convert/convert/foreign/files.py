@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +13,11 @@ import numpy as np
 from safetensors.numpy import load
 
 from shared.errors import WeightsError
+from shared.processes import WRONG_INPUT, module_command, worker_environment
 from shared.records.weights import KEY
 
 Format = Literal["safetensors", "torch zip", "torch legacy", "paddle pickle"]
 Answer = tuple[int, bytes, str]
-ROOT = Path(__file__).resolve().parents[3]
 ZIP_START = b"PK\x03\x04"
 LEGACY_START = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # the pickle of the magic number, protocol 2
 # what training code puts before every name: DataParallel, EDSR's Model, torch.compile, Lightning
@@ -70,8 +68,8 @@ class Checkpoint:
 
 def run_worker(file_format: str, data: bytes) -> Answer:
     """Read a file in a process of its own (worker.py): its status, its answer, what it said."""
-    command = [sys.executable, "-P", "-m", "weights_convert.convert.foreign.worker", file_format]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    command = module_command("weights_convert.convert.foreign.worker", file_format)
+    environment = worker_environment() | {"PYTHONUTF8": "1"}
     done = subprocess.run(command, input=data, capture_output=True, check=False, env=environment)
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
@@ -122,7 +120,7 @@ def _format(data: bytes) -> Format:
 
 def _refusal(status: int, said: str) -> str:
     """What kept the worker from an answer, and what to do."""
-    if status == 2:  # a WeightsError
+    if status == WRONG_INPUT:
         return said.strip()
     last = said.strip().splitlines()[-1][:200] if said.strip() else "nothing said"
     if status == -signal.SIGXCPU or "MemoryError" in last:
