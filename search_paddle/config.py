@@ -12,9 +12,9 @@ from shared.ensemble_weights import MOST_MEMBERS
 from shared.errors import UsageError
 from shared.ms_ssim import LEVELS, check_levels
 
-# Fields that say how far and how fast a search goes, never what a trial is: they may differ when a search goes on
+# Fields that say how far and how fast a search goes, never what a trial is: they may differ when a search is continued
 EXTENT = frozenset({"trials", "minutes", "jobs"})
-# Values that mean what was done before the fields existed: left out of the identity, so that older journals still fit
+# Values with which these fields do what was done before they existed. They are left out of the identity: older journals still fit
 FORMER: dict[str, Any] = {
     "suite_size": 3,
     "suite_proposals": False,
@@ -63,12 +63,12 @@ class ProxyConfig(BaseModel):
     validations: int = Field(
         default=1,
         ge=1,
-        description="times the validation score is taken, evenly spread over the steps, the last at the end",
+        description="number of validations, evenly spread over the steps, the last one at the end",
     )
     residual_windows: int = Field(
         default=8,
         ge=0,
-        description="16 px windows of each validation pair whose errors are kept, to choose the suite by",
+        description="16 px windows of each validation pair whose errors are kept; the suite is chosen by these errors",
     )
 
     @model_validator(mode="after")
@@ -123,7 +123,8 @@ class SearchConfig(BaseModel):
     )
     suite_size: int = Field(default=3, ge=1, le=MOST_MEMBERS, description="members of the suite, at most (paper: 3)")
     suite_proposals: bool = Field(
-        default=True, description="every other proposal is for the suite's score; needs residual_windows > 0"
+        default=True,
+        description="every other proposal is for the suite instead of one network; needs residual_windows > 0",
     )
     max_suite_parameters: int | None = Field(
         default=None, ge=1, description="most weights of all members together; None: no limit"
@@ -138,7 +139,7 @@ class SearchConfig(BaseModel):
         default=None,
         ge=0,
         allow_inf_nan=False,
-        description="a proxy ends early when its expected score is so many standard deviations below the suite's worst member; "
+        description="a proxy is stopped when its expected score is so many standard deviations below the suite's worst member; "
         "needs validations > 1; None: never",
     )
     proxy: ProxyConfig = Field(default_factory=ProxyConfig, description="how a proposal is trained and scored")
@@ -157,7 +158,7 @@ class SearchConfig(BaseModel):
         return self.jobs or len(os.sched_getaffinity(0))
 
     def identity(self) -> dict[str, Any]:
-        """The fields that decide what a trial is: a search may only go on with the same ones."""
+        """The fields that decide what a trial is: a search can only be continued with the same ones."""
         fields = self.model_dump(exclude=set(EXTENT))
         fields["proxy"] = _without(fields["proxy"], FORMER_PROXY)
         return _without(fields, FORMER)

@@ -1,9 +1,10 @@
-"""Ending hopeless proxies early, and what a stopped one would have reached. Pure functions of the trials of earlier rounds.
+"""Which proxies are stopped early, and the score to expect of a stopped one. Pure functions of the trials of earlier rounds.
 
-A training's gain from step s is its final score minus its validation score at s. Gains of trainings that came to their end tell
-what to expect of another: score(s) + mean gain, with the standard deviation of the gains. A proxy stops at s if that is more than
-`stop_margin` standard deviations below the worst member of the suite so far. Only earlier rounds count, so neither the number of
-jobs nor the order of arrival changes a decision. The sampler is told learning curves (gp_nas/fidelity.py), not expectations.
+The gain of a training from step s is its final score minus its validation score at s. From the gains of trainings that are done
+follows the score to expect of another one: score(s) + mean gain, with the standard deviation of the gains. A proxy is stopped at
+s if that score is more than `stop_margin` standard deviations below the worst member of the suite so far. Only earlier rounds
+count, so neither the number of jobs nor the order of arrival changes a decision. The sampler is told learning curves
+(gp_nas/fidelity.py), not expected scores.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from search_paddle.config import SearchConfig
-from search_paddle.journal import Trial
+from shared.records.trial import Trial
 
-FROM = 8  # trainings that came to their end; before, nothing stops
+FROM = 8  # trainings that are done; with fewer, none is stopped
 
 
 def floors(earlier: Sequence[Trial], members: Sequence[Trial], config: SearchConfig) -> list[tuple[int, float]]:
-    """(steps done, dB): a validation score below it there ends a training of the next round. Empty: none ends.
+    """The lowest validation scores, (steps done, dB), with which a training of the next round continues. Empty: none is stopped.
 
     Args:
         earlier: all trials of the rounds before.
@@ -31,13 +32,13 @@ def floors(earlier: Sequence[Trial], members: Sequence[Trial], config: SearchCon
     for step in config.proxy.validated_after[:-1]:
         gains = _gains(earlier, step)
         if len(gains) >= FROM:
-            reach = float(np.mean(gains)) + config.stop_margin * float(np.std(gains, ddof=1))
-            found.append((step, round(worst - reach, 6)))
+            most = float(np.mean(gains)) + config.stop_margin * float(np.std(gains, ddof=1))
+            found.append((step, round(worst - most, 6)))
     return found
 
 
 def expected_score(trial: Trial, earlier: Sequence[Trial]) -> float:
-    """The score of a trial: its own, what was to expect when it was stopped, or NaN if it failed, dB.
+    """The score of a trial, dB: its own if it is done, the score to expect if it was stopped, NaN if it failed.
 
     Args:
         trial: any.
@@ -50,10 +51,10 @@ def expected_score(trial: Trial, earlier: Sequence[Trial]) -> float:
 
 
 def scores_by_steps(trial: Trial, config: SearchConfig) -> dict[int, float]:
-    """What a trial tells the sampler: steps done -> score, dB; NaN: it failed.
+    """What the sampler is told of a trial: steps done -> score, dB; NaN: it failed.
 
-    Where trainings may be stopped that is its learning curve, so that what stopped ones have reached is compared with what others
-    had by then. Where all come to their end it is the end alone: the curve would be rows of numbers that tell nothing new.
+    If trainings may be stopped, that is the learning curve: the last score of a stopped training is then compared with the scores
+    of others after as many steps. If none is stopped, it is the final score alone; the curves would add nothing.
     """
     if trial.status == "failed" or config.stop_margin is None:
         return {config.proxy.steps: float("nan") if trial.score is None else trial.score}

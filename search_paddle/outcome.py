@@ -3,26 +3,27 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_paddle.journal import Trial
 from search_paddle.suite.selection import Selection
+from search_paddle.task import Task
 from shared.errors import WorkError
 from shared.records.archive import Archive
 from shared.records.suite import NAME, Member, Suite, write_suite
+from shared.records.trial import Trial
 from shared.spec import make_spec_file, parse
 
 ARCHIVE = "archive"
 
 
-def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: str) -> None:
-    """Put the architecture of a trial that succeeded into the archive, with how it was found; one that is there stays."""
-    archive = Archive(out / ARCHIVE)
+def archive_trial(task: Task, trial: Trial) -> None:
+    """Put the architecture of a trial that is done into the archive, with how it was found. A file that is there stays."""
+    archive = Archive(task.out / ARCHIVE)
     if trial.status != "done" or archive.path(trial.id).exists():
         return
     search = {
-        "run": out.resolve().name,
+        "run": task.out.resolve().name,
         "trial": trial.trial,
-        "space_sha256": space_sha256,
-        "data_sha256": data_sha256,
+        "space_sha256": task.space.sha256,
+        "data_sha256": task.data_sha256,
         "proxy": {"psnr_rgb": trial.score, "steps": trial.steps, "seed": trial.seed},
         "predicted": trial.predicted,
     }
@@ -30,7 +31,12 @@ def archive_trial(out: Path, trial: Trial, *, space_sha256: str, data_sha256: st
 
 
 def write_selected(out: Path, trials: Sequence[Trial], selection: Selection) -> tuple[Trial, ...]:
-    """Write the suite, without weights yet; a member's share is its weight.
+    """Write the suite file; its members have no weights files yet.
+
+    Args:
+        out: run folder.
+        trials: all of the search.
+        selection: the suite.
 
     Returns:
         The trials chosen, in the suite's order.
@@ -44,8 +50,8 @@ def write_selected(out: Path, trials: Sequence[Trial], selection: Selection) -> 
         raise WorkError(_why_none(out, trials))
     archive = Archive(out / ARCHIVE)
     members = tuple(
-        Member(spec=parse(trial.architecture), spec_path=archive.path(trial.id), weights_path=None, weight=share)
-        for trial, share in zip(chosen, selection.weights, strict=True)
+        Member(spec=parse(trial.architecture), spec_path=archive.path(trial.id), weights_path=None, weight=weight)
+        for trial, weight in zip(chosen, selection.weights, strict=True)
     )
     write_suite(out / NAME, Suite(scale=members[0].spec.scale, members=members))
     return chosen

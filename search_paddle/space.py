@@ -13,6 +13,8 @@ from shared.network.cost import cost
 from shared.space import SearchSpace
 from shared.spec import parse
 
+Feasible = Callable[[Mapping[str, Any]], bool]
+
 DEFAULT = Path(__file__).parent / "spaces" / "default.toml"
 POINTS_CHECKED = 1000  # of each family, before a space is called unusable
 
@@ -28,8 +30,8 @@ def read_space(path: Path | None, pack: Path) -> SearchSpace:
     return SearchSpace.from_toml(DEFAULT if path is None else path, scale=scale)
 
 
-def within_limits(space: SearchSpace, config: SearchConfig) -> Callable[[Mapping[str, Any]], bool]:
-    """Whether a point is an architecture at all, of no higher cost than it and its whole suite may have."""
+def within_limits(space: SearchSpace, config: SearchConfig) -> Feasible:
+    """Which points may be proposed: those that are architectures, within the limits of cost for one network and for the suite."""
     limits = (
         ("parameters", _least(config.max_parameters, config.max_suite_parameters)),
         ("macs_per_pixel", _least(config.max_macs_per_pixel, config.max_suite_macs_per_pixel)),

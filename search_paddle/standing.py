@@ -1,6 +1,7 @@
-"""Where a search stands after its whole rounds: the scores to expect, the suite so far, what each trial would bring to it.
+"""Where a search stands after its whole rounds: expected scores, the suite so far, and a suite score for each trial.
 
-A pure function of the journal and the residuals it names: a search that goes on after a kill stands where it stood.
+The suite score of a trial is the PSNR to expect of the best suite with that trial in it. All of this is a pure function of the
+journal and of the residuals it names, so it is the same when a search that was killed is continued.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,10 +12,10 @@ import numpy as np
 
 from search_paddle.config import SearchConfig
 from search_paddle.early_stop import expected_score
-from search_paddle.journal import Trial
 from search_paddle.proxy.residuals import read_residuals, residuals_path
 from search_paddle.suite.error_covariance import correlate, error_covariance, error_products
 from search_paddle.suite.selection import ScoredSpec, Selection, select_complementary, select_suite, suite_scores
+from shared.records.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,10 +23,10 @@ class Standing:
     """Where a search stands.
 
     Attributes:
-        trials: what was looked at, by number.
-        scores: of the trials, or what to expect of a stopped training; NaN: it failed. dB.
-        selection: the suite of the trials; empty where none came to its end.
-        suite_scores: what each trial would bring to the suite, dB; NaN: it failed. None: no errors are known.
+        trials: by number.
+        scores: their scores, for a stopped trial the score to expect; NaN: failed. dB.
+        selection: the suite; only trials that are done can be in it.
+        suite_scores: PSNR to expect of the best suite with each trial in it, dB; NaN: failed. None: no errors are known.
     """
 
     trials: tuple[Trial, ...]
@@ -78,5 +79,5 @@ def _covariance(out: Path, trials: Sequence[Trial], scores: Sequence[float], tra
 
 
 def _candidate(trial: Trial) -> ScoredSpec:
-    assert trial.score is not None, "only trainings that came to their end"
+    assert trial.score is not None, "only trials that are done"
     return ScoredSpec(id=trial.id, family=trial.architecture["family"], score=trial.score, cost=trial.cost)

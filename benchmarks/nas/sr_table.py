@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from benchmarks.nas.sr_table_file import TABLE, write_table
 from search_paddle.config import ProxyConfig
 from search_paddle.executors import ProcessExecutor
-from search_paddle.proxy.validation import Evaluation, evaluate
+from search_paddle.proxy.validation import ProxyScores, validate
 from shared.data.pack import Pack, PackPair, write_pack
 from shared.data.source import Pair, open_pairs
 from shared.files import read_json
@@ -219,15 +219,15 @@ def _residuals(job: Job, work: Path, split: str) -> NDArray[np.int16]:
 
 def _bicubic(work: Path) -> dict[str, Any]:
     validation, test = (
-        _evaluate_bicubic(work / pack, ProxyConfig(**proxy))
+        _validate_bicubic(work / pack, ProxyConfig(**proxy))
         for pack, proxy in (("train.h5", PROXY), ("test.h5", TEST_PROXY))
     )
     return {"score": validation.score, "psnr_rgb": validation.psnr_rgb, "test_psnr_rgb": test.psnr_rgb}
 
 
-def _evaluate_bicubic(path: Path, config: ProxyConfig) -> Evaluation:
+def _validate_bicubic(path: Path, config: ProxyConfig) -> ProxyScores:
     with Pack(path) as pack:
-        return evaluate(lambda lr: bicubic_upscale(lr, SCALE), pack, config)
+        return validate(lambda lr: bicubic_upscale(lr, SCALE), pack, config)
 
 
 def _about(facts: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:

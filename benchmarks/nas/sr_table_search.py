@@ -27,11 +27,12 @@ from benchmarks.nas.suite_selection import Measured, covariance, measure, paired
 from search_paddle.config import SearchConfig, make_config
 from search_paddle.early_stop import expected_score, floors, scores_by_steps
 from search_paddle.gp_nas import GPNAS
-from search_paddle.journal import Trial
 from search_paddle.search import SearchResult, run_search
 from search_paddle.suite.selection import ScoredSpec, select_suite
 from shared.data.pack import PackPair, write_pack
 from shared.ensemble_weights import least_error_weights
+from shared.records.record import parse_value
+from shared.records.trial import ProxyResult, Trial
 from shared.spec import software
 
 HERE = Path(__file__).parent
@@ -162,7 +163,7 @@ def predicted(trials: list[Trial], config: SearchConfig) -> np.ndarray:
 
 def trial(row: Mapping[str, Any], number: int, lowest: dict[int, float]) -> Trial:
     """A long training of the table as a trial, ended where it falls below its floor."""
-    answer = replay(row["runs"]["long"], lowest)
+    result = parse_value(ProxyResult, replay(row["runs"]["long"], lowest) | {"seed": 0}, "row of the table")
     return Trial(
         trial=number,
         round=number // ROUND,
@@ -173,8 +174,7 @@ def trial(row: Mapping[str, Any], number: int, lowest: dict[int, float]) -> Tria
         predicted=None,
         elapsed=0.0,
         cost=row["cost"],
-        seed=0,
-        **{**answer, **{name: tuple(map(tuple, answer[name])) for name in ("curve", "validation")}},
+        **dict(result),
     )
 
 

@@ -26,26 +26,28 @@ def handle(request: dict[str, Any]) -> dict[str, Any]:
     from search_paddle.config import ProxyConfig
     from search_paddle.proxy.residuals import write_residuals
     from search_paddle.proxy.training import train_proxy
-    from search_paddle.proxy.validation import Enlarge, Evaluation, evaluate
+    from search_paddle.proxy.validation import ProxyScores, validate
     from shared.data.pack import Pack
+    from shared.data.validation import Upscale
     from shared.files import write_json
     from shared.spec import parse
 
-    test: list[Evaluation] = []
+    test: list[ProxyScores] = []
 
-    def inspect(enlarge: Enlarge) -> None:
+    def inspect(upscale: Upscale) -> None:
         with Pack(Path(request["test"])) as pack:
-            test.append(evaluate(enlarge, pack, ProxyConfig.model_validate(request["test_proxy"])))
+            test.append(validate(upscale, pack, ProxyConfig.model_validate(request["test_proxy"])))
 
     began = time.process_time()
     config = ProxyConfig.model_validate(request["proxy"])
     spec = parse(request["architecture"])
-    result = train_proxy(
+    result, residuals = train_proxy(
         spec, Path(request["pack"]), config, request["seed"], inspect=inspect if "test" in request else None
     )
     facts = {**result.to_json(), "cpu_seconds": time.process_time() - began}
-    if result.residuals is not None:
-        write_residuals(Path(request["out"] + ".validation.npy"), result.residuals)
+    del facts["residuals"]
+    if residuals is not None:
+        write_residuals(Path(request["out"] + ".validation.npy"), residuals)
     if test:
         write_residuals(Path(request["out"] + ".test.npy"), test[0].residuals)
         facts["test_psnr_rgb"] = test[0].psnr_rgb

@@ -13,10 +13,11 @@ gpnas-sr search pack.h5 --out runs/small --space space.toml --minutes 120 --max-
 """
 
 SHOWN = 10  # trials in the table
+ANSWERED = ("id", "architecture", "score", "status", "reason")  # fields of a trial in the answer
 
 STOPS = {
-    "trials": "all trials are done; more: run again with a higher --trials",
-    "minutes": "the time is over; more: run again with higher --minutes",
+    "trials": "all trials have ended; for more, run again with a higher --trials",
+    "minutes": "the time is over; for more, run again with higher --minutes",
     "space": "no feasible architecture is left in the space",
 }
 
@@ -24,7 +25,9 @@ STOPS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("pack", type=Path, metavar="PACK.h5", help="pairs, from `gpnas-sr data prepare`")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run; run again to go on")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="RUN", help="folder of the run; run again to continue"
+    )
     parser.add_argument(
         "--space",
         type=Path,
@@ -59,13 +62,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Search, and tell what each trial reached."""
-    if importlib.util.find_spec("paddle") is None:  # said here once, rather than in the log of every worker
+    """Search; the answer has the score of each trial and the suite."""
+    if importlib.util.find_spec("paddle") is None:  # else only the workers' logs would name the cause
         raise UsageError(
             "got an environment without PaddlePaddle, expected it for the search; pip install 'gpnas-sr[search]'"
         )
     from search_paddle.config import read_config
-    from search_paddle.journal import Trial
     from search_paddle.search import run_search
     from search_paddle.space import read_space
 
@@ -79,19 +81,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         max_macs_per_pixel=args.max_macs,
     )
     result = run_search(args.pack, args.out, space=read_space(args.space, args.pack), config=config)
-
-    def entry(trial: Trial) -> dict[str, Any]:
-        return {
-            "id": trial.id,
-            "architecture": trial.architecture,
-            "score": trial.score,
-            "status": trial.status,
-            "reason": trial.reason,
-            "parameters": trial.cost["parameters"],
-        }
-
     return {
-        "trials": [entry(trial) for trial in result.trials],
+        "trials": [
+            {name: getattr(trial, name) for name in ANSWERED} | {"parameters": trial.cost["parameters"]}
+            for trial in result.trials
+        ],
         "bicubic": result.bicubic,
         "stopped": result.stopped,
         "suite": str(result.suite),
@@ -102,7 +96,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def render(value: dict[str, Any]) -> str:
-    """The best trials beside bicubic, what failed, the suite, and what to do next."""
+    """The best trials beside bicubic, the stopped and failed ones with their reasons, the suite, and what to do next."""
     done = sorted((trial for trial in value["trials"] if trial["score"] is not None), key=lambda trial: -trial["score"])
     others = [trial for trial in value["trials"] if trial["status"] != "done"]
     width = max(len("bicubic"), *(len(trial["id"]) for trial in value["trials"]))

@@ -1,6 +1,6 @@
 """The files that keep trials' errors on the validation windows: `RUN/residuals/<trial>.npy`, written before the journal's line.
 
-int16 (windows, side, side, 3), units of 1/510 (`Evaluation` in validation.py). The journal holds each file's SHA-256.
+int16 (windows, side, side, 3), units of 1/510 (`ProxyScores` in validation.py). The journal holds each file's SHA-256.
 """
 
 import hashlib

@@ -1,11 +1,10 @@
-"""A proxy: one network trained briefly from its seed's weights, then scored. Same arguments and machine, same bytes."""
+"""A proxy: a short training of one network from its initial weights, and its score. Same arguments and machine, same bytes."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import paddle
@@ -14,49 +13,17 @@ from numpy.typing import NDArray
 from search_paddle.config import ProxyConfig
 from search_paddle.network import Network, build, get_weights
 from search_paddle.proxy.losses import proxy_loss
-from search_paddle.proxy.validation import Enlarge, Evaluation, evaluate
+from search_paddle.proxy.validation import ProxyScores, validate
 from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
+from shared.data.validation import Upscale
 from shared.errors import NonFiniteError, WorkError
 from shared.network.architecture import ArchSpec
+from shared.records.trial import ProxyResult, Status
 from shared.schedule import learning_rate
 
 WORST_LOSS = 0.5  # L1 of a uniform grey of 0.5, whatever the image in [0, 1]
-CURVE_POINTS = 20  # at which loss and weights are looked at
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ProxyResult:
-    """What became of a proxy.
-
-    Attributes:
-        status: "stopped" where a validation score was below its floor; "failed" where numbers stopped being finite, or the output
-            is worse than a grey image.
-        reason: why stopped or failed, and when; None: done.
-        score: mean of `psnr_rgb`, dB; None: not done.
-        psnr_rgb: validation pair -> dB, of the last validation; empty: failed.
-        validation: (steps done, mean dB) at each validation.
-        residuals: as in Evaluation, of the last validation; None: failed.
-        curve: (step, loss) at about twenty steps, first and last included; finite losses only.
-        steps: steps done.
-        seed: the one given.
-        seconds: wall time, s.
-    """
-
-    status: Literal["done", "stopped", "failed"]
-    reason: str | None
-    score: float | None
-    psnr_rgb: dict[str, float]
-    validation: tuple[tuple[int, float], ...]
-    residuals: NDArray[np.int16] | None
-    curve: tuple[tuple[int, float], ...]
-    steps: int
-    seed: int
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values, but for the residuals."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "residuals"}
+CURVE_POINTS = 20  # steps at which loss and weights are recorded and checked
 
 
 def train_proxy(
@@ -66,11 +33,11 @@ def train_proxy(
     seed: int,
     *,
     floors: Sequence[tuple[int, float]] = (),
-    inspect: Callable[[Enlarge], None] | None = None,
-) -> ProxyResult:
+    inspect: Callable[[Upscale], None] | None = None,
+) -> tuple[ProxyResult, NDArray[np.int16] | None]:
     """Train a network for `config.steps` steps of Adam and score it on the validation pairs.
 
-    The dual models of a closed loop are left out: the proxy ranks the network that will enlarge images.
+    Dual models are left out: the proxy ranks the network that will upscale images.
 
     Args:
         spec: of the pack's scale.
@@ -78,7 +45,10 @@ def train_proxy(
         config: of the training.
         seed: of the initial weights and of the order of crops.
         floors: (steps done, dB): a validation score below it at that step ends the training.
-        inspect: called with the trained network, if the training came to its end.
+        inspect: called with the trained network, unless it failed or was stopped.
+
+    Returns:
+        The result without a SHA-256 of residuals, and the residuals of the last validation (`ProxyScores`); None: it failed.
 
     Raises:
         PairError: the pack cannot be read, or a crop does not fit its images.
@@ -94,22 +64,22 @@ def train_proxy(
         try:
             _train(network, sampler, config, dict(floors), run)
             if inspect is not None and run.stopped is None:
-                inspect(_enlarger(network))
+                inspect(_as_function(network))
         except WorkError as error:
             reason, run.last = str(error), None
-    status: Literal["done", "stopped", "failed"] = "failed" if reason else "stopped" if run.stopped else "done"
-    return ProxyResult(
+    status: Status = "failed" if reason else "stopped" if run.stopped else "done"
+    result = ProxyResult(
         status=status,
         reason=reason or run.stopped,
         score=run.last.score if status == "done" and run.last is not None else None,
         psnr_rgb={} if run.last is None else run.last.psnr_rgb,
         validation=tuple(run.validation),
-        residuals=None if run.last is None else run.last.residuals,
         curve=tuple(run.curve),
         steps=run.steps,
         seed=seed,
         seconds=time.monotonic() - started,
     )
+    return result, None if run.last is None else run.last.residuals
 
 
 @dataclass(kw_only=True, slots=True)
@@ -119,7 +89,7 @@ class _Run:
     curve: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
     steps: int = 0
-    last: Evaluation | None = None
+    last: ProxyScores | None = None
     stopped: str | None = None
 
 
@@ -132,7 +102,7 @@ def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, floors:
     """
     trainable = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
     optimizer = paddle.optimizer.Adam(learning_rate=0.0, beta1=0.9, beta2=0.999, epsilon=1e-8, parameters=trainable)
-    looked_at, validated_after = _curve_steps(config.steps), frozenset(config.validated_after)
+    recorded, validated_after = _curve_steps(config.steps), frozenset(config.validated_after)
     network.train()
     for step in range(config.steps):
         optimizer.set_lr(learning_rate(step, config))
@@ -145,7 +115,7 @@ def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, floors:
         if not math.isfinite(value):
             raise NonFiniteError(f"step {step}: loss is {value}; {_remedy(config)}")
         run.steps = step + 1
-        if step in looked_at:
+        if step in recorded:
             run.curve.append((step, value))
             check_weights(network, step, config)
         if run.steps in validated_after:
@@ -156,8 +126,8 @@ def _train(network: Network, sampler: PatchSampler, config: ProxyConfig, floors:
 
 
 def _validate(network: Network, pack: Pack, config: ProxyConfig, floors: dict[int, float], run: _Run) -> None:
-    """Score the network as it is, and say so in `run.stopped` if that is too little to go on."""
-    run.last = evaluate(_enlarger(network), pack, config)
+    """Score the network as it is. Where the score is below the floor, `run.stopped` says why the training ends."""
+    run.last = validate(_as_function(network), pack, config)
     network.train()
     score, floor = run.last.score, floors.get(run.steps, -math.inf)
     run.validation.append((run.steps, score))
@@ -174,7 +144,12 @@ def _check_end(network: Network, lr: paddle.Tensor, loss: float, step: int, conf
 
 
 def check_weights(network: Network, step: int, config: ProxyConfig) -> None:
-    """Refuse weights that are not finite. The loss does not tell: Paddle's ReLU turns NaN into 0.
+    """Refuse weights that are not finite. The loss may not show it: Paddle's ReLU turns NaN into 0 on some CPUs.
+
+    Args:
+        network: in training.
+        step: for the message, from 0.
+        config: of the training, for the message.
 
     Raises:
         NonFiniteError: names the first such weight.
@@ -186,7 +161,13 @@ def check_weights(network: Network, step: int, config: ProxyConfig) -> None:
 
 @paddle.no_grad()
 def check_activations(network: Network, lr: paddle.Tensor, step: int, config: ProxyConfig) -> None:
-    """Refuse a network that overflows inside: what ReLU makes 0 leaves weights, loss and output finite, and a score of 6 dB.
+    """Refuse a network that overflows inside: where ReLU turns NaN into 0, weights, loss and output are finite all the same.
+
+    Args:
+        network: in training.
+        lr: (n, 3, h, w), a batch.
+        step: for the message, from 0.
+        config: of the training, for the message.
 
     Raises:
         NonFiniteError: names the first such node.
@@ -205,13 +186,13 @@ def _curve_steps(steps: int) -> frozenset[int]:
     return frozenset(round(step) for step in np.linspace(0, steps - 1, min(CURVE_POINTS, steps)))
 
 
-def _enlarger(network: Network) -> Enlarge:
+def _as_function(network: Network) -> Upscale:
     """The network as a function of one float32 (h, w, 3) image in [0, 1]."""
     network.eval()
 
     @paddle.no_grad()
-    def enlarge(image: np.ndarray) -> np.ndarray:
+    def upscale(image: np.ndarray) -> np.ndarray:
         batch = paddle.to_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
         return network(batch).numpy()[0].transpose(1, 2, 0)
 
-    return enlarge
+    return upscale

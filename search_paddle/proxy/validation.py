@@ -1,7 +1,6 @@
-"""The score and the errors of an enlarger on the validation pairs of a pack. NumPy only: bicubic needs no framework."""
+"""The score and the errors of a network on the validation pairs of a pack. NumPy only: bicubic needs no framework."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,21 +9,17 @@ from numpy.typing import NDArray
 
 from search_paddle.config import ProxyConfig
 from shared.data.pack import Pack
-from shared.errors import NonFiniteError
-from shared.images.pixels import quantise, to_float
-from shared.metrics import MOST_PSNR, psnr_rgb
+from shared.data.validation import Upscale, finite_output, psnr, spread
+from shared.images.pixels import to_float
 from shared.resize import bicubic_upscale
-
-Enlarge = Callable[[np.ndarray], np.ndarray]  # (h, w, 3) float32 in [0, 1] -> (s*h, s*w, 3) float, nominally in [0, 1]
-
 
 WINDOW = 16  # HR px, side of the squares whose errors are kept
 LEVELS = 510  # units of a kept error in [0, 1]: half a level of 8 bits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Evaluation:
-    """What an enlarger does on the validation pairs.
+class ProxyScores:
+    """The scores and errors of a network on the validation pairs.
 
     Attributes:
         psnr_rgb: pair -> dB, at most 100.
@@ -41,11 +36,11 @@ class Evaluation:
         return float(np.mean(list(self.psnr_rgb.values())))
 
 
-def evaluate(enlarge: Enlarge, pack: Pack, config: ProxyConfig) -> Evaluation:
-    """PSNR-RGB of an enlarger, output rounded to 8 bits, by validation pair, and its errors on fixed windows.
+def validate(upscale: Upscale, pack: Pack, config: ProxyConfig) -> ProxyScores:
+    """PSNR-RGB of a network or of bicubic by validation pair, outputs rounded to 8 bits, and the errors on fixed windows.
 
     Args:
-        enlarge: what is judged.
+        upscale: what is judged.
         pack: gives the validation pairs.
         config: which pairs, which centre crop of them, how much border is left out, how many windows a pair.
 
@@ -53,23 +48,19 @@ def evaluate(enlarge: Enlarge, pack: Pack, config: ProxyConfig) -> Evaluation:
         NonFiniteError: an output holds NaN or infinity; names the pair.
     """
     crop = pack.scale if config.crop is None else config.crop
-    names = chosen_pairs(pack.pairs("validation"), config.validation_pairs)
+    names = spread(pack.pairs("validation"), config.validation_pairs)
     side = _window_side(pack, names, config.validation_patch, crop)
     scores, residuals = {}, []
     for name in names:
         lr, hr = centre(pack.lr(name), pack.hr(name), pack.scale, config.validation_patch)
-        sr = enlarge(to_float(lr))
-        if not np.isfinite(sr).all():
-            raise NonFiniteError(
-                f"{name}: the output is not finite; try a lower learning rate than {config.learning_rate}"
-            )
-        scores[name] = min(psnr_rgb(quantise(sr), hr, crop=crop), MOST_PSNR)
+        sr = finite_output(upscale, lr, pair=name, remedy=f"try a lower learning rate than {config.learning_rate}")
+        scores[name] = psnr(sr, hr, crop)
         for top, left in window_places(
             hr.shape[:2], crop=crop, side=side, count=config.residual_windows, key=f"{pack.sha256}/{name}"
         ):
             part = (slice(top, top + side), slice(left, left + side))
             residuals.append(_residual(sr[part], to_float(hr[part])))
-    return Evaluation(psnr_rgb=scores, residuals=np.array(residuals, np.int16).reshape(len(residuals), side, side, 3))
+    return ProxyScores(psnr_rgb=scores, residuals=np.array(residuals, np.int16).reshape(len(residuals), side, side, 3))
 
 
 def window_places(size: tuple[int, int], *, crop: int, side: int, count: int, key: str) -> tuple[tuple[int, int], ...]:
@@ -108,18 +99,21 @@ def bicubic_score(pack_path: Path, config: ProxyConfig) -> float:
     """Mean PSNR-RGB of the a = -0.5 cubic on the same pairs, dB."""
     with Pack(pack_path) as pack:
         scale = pack.scale
-        return evaluate(lambda lr: bicubic_upscale(lr, scale), pack, config).score
-
-
-def chosen_pairs(names: tuple[str, ...], count: int | None) -> tuple[str, ...]:
-    """`count` of the names, evenly spread; all of them for None or where there are no more."""
-    if count is None or count >= len(names):
-        return names
-    return tuple(names[index * len(names) // count] for index in range(count))
+        return validate(lambda lr: bicubic_upscale(lr, scale), pack, config).score
 
 
 def centre(lr: np.ndarray, hr: np.ndarray, scale: int, side: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The middle of a pair, at most `side` LR px high and wide; all of it for None."""
+    """The middle of a pair.
+
+    Args:
+        lr: (h, w, 3).
+        hr: (s·h, s·w, 3).
+        scale: s.
+        side: largest height and width of the middle, LR px; None: the whole pair.
+
+    Returns:
+        Both parts; they show the same place.
+    """
     if side is None:
         return lr, hr
     top, left = (max(size - side, 0) // 2 for size in lr.shape[:2])

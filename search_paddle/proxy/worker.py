@@ -2,12 +2,12 @@
 
     <- {"ready": true}
     -> {"architecture": {…}, "pack": "PACK.h5", "proxy": {…}, "seed": 0, "floors": [[125, 28.1]], "residuals": "3.npy"}
-    <- {"status": "done", "score": 29.8, "residuals": "9f86d081…", …}
+    <- {"status": "done", "score": 29.8, "residuals": "9f86d081…", …}            (ProxyResult in shared/records/trial.py)
 
-The file of residuals is durable before the reply that holds its SHA-256.
+The file of residuals is on the disk before the reply that holds its SHA-256.
 
 Started as `python -m search_paddle.proxy.worker` by search_paddle/executors.py, and kept between trials. It ends when stdin
-ends, even amid a training: so no worker outlives a search, however that ended.
+ends, even in the middle of a training: no worker outlives its search, however the search ended.
 """
 
 import json
@@ -87,13 +87,13 @@ def load_proxy() -> Handler:
     def handle(request: dict[str, Any]) -> dict[str, Any]:
         config = ProxyConfig.model_validate(request["proxy"])
         floors = [(step, floor) for step, floor in request["floors"]]
-        result = train_proxy(
+        result, residuals = train_proxy(
             parse(request["architecture"]), Path(request["pack"]), config, request["seed"], floors=floors
         )
-        sha256 = None
-        if result.residuals is not None and result.residuals.size:
-            sha256 = write_residuals(Path(request["residuals"]), result.residuals)
-        return {**result.to_json(), "residuals": sha256}
+        if residuals is not None and residuals.size:
+            sha256 = write_residuals(Path(request["residuals"]), residuals)
+            result = result.model_copy(update={"residuals": sha256})
+        return result.to_json()
 
     return handle
 

@@ -1,24 +1,26 @@
 """`gpnas-sr demo`: the whole method on simulated pairs. It only runs the public commands, one after another, and shows them.
 
-Each command resumes, so the demo does: killed anywhere and run again, it goes on and ends with the same specs.
+Each command continues where it was interrupted, and so does the demo: run again after a kill, it ends with the same specs.
 """
 
 import argparse
-import json
 import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shared.records.scores import Scores
 
 EXAMPLE = "gpnas-sr demo --out runs/demo"
 
 CONFIG = Path(__file__).parent / "demo_config"
 SCALE = 4
-# One photograph of fine texture and one smooth one in each: what scores the search and fits the members' shares, and what
-# makes the table, which no stage has seen before
+# One photograph of fine texture and one smooth one in each. VALIDATION scores the search and fits the ensemble weights. TEST
+# makes the table, and no stage sees it before
 VALIDATION = ("china_*", "flower_*")
 TEST = ("coffee_*", "chelsea_*")
 
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             [sys.executable, "-m", "shared.cli.main", *words], stdout=sys.stderr, check=False
         ).returncode
         if status != 0:
-            _say(f"demo: stage {index} ({title}) ended with status {status}; run the demo again to go on from there")
+            _say(f"demo: stage {index} ({title}) ended with status {status}; run the demo again to continue from there")
             return {"out": str(args.out), "failed_stage": title, "exit_status": status}
     return {"out": str(args.out), **_summary(args.out)}
 
@@ -108,30 +110,31 @@ def _each(option: str, values: Sequence[str]) -> list[str]:
 
 
 def _summary(out: Path) -> dict[str, Any]:
-    """Bicubic, singles and the whole suite, read from the ablation; the suite is put where the design wants it."""
+    """Scores of bicubic, single members and the whole suite, from the ablation; a copy of the suite file goes into `out`."""
+    from shared.records.ablation import NAME, AblationTable
+    from shared.records.record import read_record
     from shared.records.suite import read_suite, write_suite
 
     suite = read_suite(out / "train")
     write_suite(out / "suite.json", suite)
-    ablation = json.loads((out / "ablation" / "ablation.json").read_bytes())
-    rows = [{"name": "bicubic", **_metrics(ablation["bicubic"])}]
-    for levels, words in (([], ", one pass"), (["self_ensemble", "patch_ensemble"], ", flips and patches")):
-        singles = (row for row in ablation["rows"] if len(row["members"]) == 1 and row["levels"] == levels)
-        rows += [{"name": row["members"][0] + words, **_metrics(row)} for row in singles]
-    whole = next(
-        row for row in ablation["rows"] if len(row["members"]) == len(suite.members) and len(row["levels"]) == 2
-    )
-    rows.append({"name": "ensemble, all three levels", **_metrics(whole)})
+    table = read_record(AblationTable, out / "ablation" / NAME)
+    rows = [_line("bicubic", table.bicubic)]
+    for levels, words in (((), ", one pass"), (("self_ensemble", "patch_ensemble"), ", flips and patches")):
+        singles = (row for row in table.rows if len(row.members) == 1 and row.levels == levels)
+        rows += [_line(row.members[0] + words, row) for row in singles]
+    whole = next(row for row in table.rows if len(row.members) == len(suite.members) and len(row.levels) == 2)
+    rows.append(_line("ensemble, all three levels", whole))
     return {
         "suite": str(out / "suite.json"),
         "report": str(out / "report.html"),
-        "crop": ablation["crop"],
+        "crop": table.crop,
         "rows": rows,
     }
 
 
-def _metrics(row: dict[str, Any]) -> dict[str, float]:
-    return {name: row[name] for name in ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")}
+def _line(name: str, scores: "Scores") -> dict[str, Any]:
+    metrics = ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")
+    return {"name": name} | {metric: getattr(scores, metric) for metric in metrics}
 
 
 def _say(text: str) -> None:

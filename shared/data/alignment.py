@@ -10,7 +10,7 @@ as well.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from shared.errors import UsageError
 from shared.metrics import LUMA
+from shared.records.preparation import NccName as NccName
 from shared.resize import Floats, bicubic_upscale, to_unit
 
-NccName = Literal["ncc_rgb_lr", "ncc_y_hr"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 FLAT = 1e-9  # of the range: a smaller standard deviation is rounding

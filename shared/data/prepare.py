@@ -11,7 +11,6 @@ from statistics import median
 from typing import Any
 
 import h5py
-from pydantic import ValidationError
 
 from shared.config import validated
 from shared.data.alignment import measure_shift, ncc
@@ -19,15 +18,18 @@ from shared.data.pack import Pack, PackPair, write_pack
 from shared.data.pairs import Discovery, FoundPair, Skipped, discover, first_reasons, read_pair
 from shared.data.split import hashed_validation, matching
 from shared.errors import PairError, UsageError
-from shared.files import read_json, sha256_file, write_json
+from shared.files import sha256_file, write_json
 from shared.progress import tracked
-from shared.records.preparation import SCHEMA, DroppedPair, KeptPair, PrepareConfig, Report
+from shared.records.preparation import SCHEMA, DroppedPair, KeptPair, PreparationReport, PrepareConfig
+from shared.records.record import read_record
 from shared.spec import software
 
-__all__ = ["PrepareConfig", "Report", "make_config", "prepare", "report_path"]
+__all__ = ["PreparationReport", "PrepareConfig", "make_config", "prepare", "report_path"]
 
 
-def prepare(sources: Sequence[Path], out: Path, *, config: PrepareConfig, scale: int | None = None) -> Report:
+def prepare(
+    sources: Sequence[Path], out: Path, *, config: PrepareConfig, scale: int | None = None
+) -> PreparationReport:
     """Write the pack `out` and its report. If both are there already, from the same files and configuration, nothing is changed.
 
     Args:
@@ -101,15 +103,15 @@ def _inputs(found: Discovery, config: PrepareConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _finished(out: Path, inputs: str) -> Report | None:
+def _finished(out: Path, inputs: str) -> PreparationReport | None:
     """The report of an earlier run on the same inputs, if its pack is still there and undamaged."""
     if not (out.exists() and report_path(out).exists()):
         return None
     try:
-        report = Report.model_validate(read_json(report_path(out)))
+        report = read_record(PreparationReport, report_path(out))
         with Pack(out) as pack:
             whole = pack.sha256 == report.sha256 and not pack.damage()
-    except (UsageError, ValidationError):
+    except UsageError:
         return None  # broken, or of another version: written again
     return report if whole and report.inputs_sha256 == inputs else None
 
@@ -190,12 +192,11 @@ def _report(
     config: PrepareConfig,
     images: Sequence[KeptPair],
     dropped: Sequence[Skipped],
-) -> Report:
+) -> PreparationReport:
     scores = [image.ncc for image in images]
     shifts = [float(abs(complex(*image.shift))) for image in images if image.shift is not None]
     validation = sum(image.split == "validation" for image in images)
-    return Report(
-        schema=SCHEMA,
+    return PreparationReport(
         pack=out.name,
         sha256=sha256,
         inputs_sha256=inputs,

@@ -1,4 +1,4 @@
-"""The archive of architectures: a folder with one spec file each, named by its content id. Nothing in it is ever changed."""
+"""The archive of architectures: a folder of spec files, each named by its content id. Files are added, never changed."""
 
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,13 @@ class Archive:
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def add(self, spec_file: SpecFile) -> Path:
-        """Put a spec file in. The same architecture found again keeps the file that is there, since it may be referred to.
+        """Put a spec file in. A file of the same architecture that is there stays, because others may refer to it.
 
         Returns:
             Path of the file.
 
         Raises:
-            SpecError: what stands there under the same name cannot be read.
+            SpecError: the file of this name that is there cannot be read.
         """
         path = self.path(spec_file.id)
         if path.exists():

@@ -1,4 +1,4 @@
-"""Suite files: the members of an ensemble, each with its spec, its weights and its share in the mean.
+"""Suite files: the members of an ensemble, each with its spec, its weights file and its ensemble weight.
 
     {"schema": "gpnas-sr/suite/1", "scale": 4, "members": [{"id": …, "spec": "archive/….json", "weights": "members/….safetensors",
      "weight": 0.5}, …]}
@@ -32,7 +32,7 @@ class Member:
         spec: its architecture.
         spec_path: its spec file; None where the suite is a single weights file, which carries its spec.
         weights_path: its weights file; None before training.
-        weight: its share in the mean, >= 0; shares need not sum to one.
+        weight: its ensemble weight, >= 0, in the weighted mean of the members' images; the weights need not sum to one.
     """
 
     spec: ArchSpec
@@ -80,6 +80,15 @@ def read_suite(path: Path) -> Suite:
     members = tuple(_member(path.parent, entry) for entry in file.members)
     _check(path, file, members)
     return Suite(scale=file.scale, members=members)
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Spec ids of the members of a suite file; their specs and weights files need not be there.
+
+    Raises:
+        UsageError: no such file, or no suite file.
+    """
+    return tuple(entry.id for entry in _parse(path, read_json(path)).members)
 
 
 def write_suite(path: Path, suite: Suite) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from shared.errors import WeightsError
+from shared.errors import UsageError, WeightsError
 from shared.files import read_bytes, write_bytes
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph, dual_graphs
@@ -24,6 +24,7 @@ from shared.spec import parse
 
 SCHEMA = "gpnas-sr/weights/1"
 KEY = "gpnas_sr"
+HEADER_SIZE = 8  # bytes at the start of a safetensors file that give the length of the JSON behind them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,12 @@ class WeightsFile:
 
 def save_weights(path: Path, weights: Mapping[str, np.ndarray], spec: ArchSpec, provenance: Mapping[str, Any]) -> None:
     """Write a weights file, whole or not at all.
+
+    Args:
+        path: of the file.
+        weights: name -> float32 array, of the network, with or without those of dual models.
+        spec: the network.
+        provenance: where the weights come from; a JSON value.
 
     Raises:
         WeightsError: names, shapes or dtypes are not the network's, or a number is not finite.
@@ -83,6 +90,11 @@ def load_weights(path: Path) -> WeightsFile:
 def described_spec(metadata: Mapping[str, Any], *, name: str, count: int) -> ArchSpec:
     """The spec in a file's description, checked against its id, and against the file's number of arrays.
 
+    Args:
+        metadata: JSON value of the description.
+        name: of the file, for messages.
+        count: arrays in the file.
+
     Raises:
         WeightsError: the description has another schema or is not whole, or the spec is not the one that it names, or is far too
             deep for the file.
@@ -111,10 +123,15 @@ def described_spec(metadata: Mapping[str, Any], *, name: str, count: int) -> Arc
 
 
 def check_depth(spec: ArchSpec, count: int, *, name: str) -> None:
-    """Refuse a spec with more blocks than a file has arrays, before a damaged number builds a Graph without end.
+    """Refuse a spec with more blocks than a file has arrays, before a damaged number makes a Graph without end.
+
+    Args:
+        spec: as the file describes it.
+        count: arrays in the file.
+        name: of the file, for messages.
 
     Raises:
-        WeightsError: it has.
+        WeightsError: the spec has more blocks than the file has arrays.
     """
     depth = math.prod(getattr(spec, field, 1) for field in ("groups", "blocks", "stages"))
     if depth > count:
@@ -124,7 +141,13 @@ def check_depth(spec: ArchSpec, count: int, *, name: str) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write arrays and one JSON value as safetensors; equal content gives equal bytes."""
+    """Write arrays and one JSON value as safetensors; equal content gives equal bytes.
+
+    Args:
+        path: of the file.
+        arrays: name -> array.
+        metadata: JSON value, without NaN and infinity.
+    """
     text = json.dumps(metadata, sort_keys=True, allow_nan=False)
     write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata={KEY: text}))
 
@@ -155,10 +178,26 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, value
 
 
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Where the weights of a file come from, as the file says; the weights are not read and not checked.
+
+    Raises:
+        UsageError: no weights file of this project.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(HEADER_SIZE), "little")
+            header = file.read(min(length, path.stat().st_size))  # a broken file may claim any length
+        provenance = json.loads(json.loads(header)["__metadata__"][KEY]).get("provenance")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}: {error}; expected a weights file of gpnas-sr train") from None
+    return provenance if isinstance(provenance, dict) else {}
+
+
 def _metadata(data: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file that `load` has found whole: 8 bytes give the length of a JSON header."""
-    length = int.from_bytes(data[:8], "little")
-    return dict(json.loads(data[8 : 8 + length]).get("__metadata__", {}))
+    """The metadata of a safetensors file that `load` has found whole."""
+    length = int.from_bytes(data[:HEADER_SIZE], "little")
+    return dict(json.loads(data[HEADER_SIZE : HEADER_SIZE + length]).get("__metadata__", {}))
 
 
 def weight_shapes(spec: ArchSpec) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
@@ -174,6 +213,11 @@ def weight_shapes(spec: ArchSpec) -> tuple[dict[str, tuple[int, ...]], dict[str,
 def check_weights(weights: Mapping[str, np.ndarray], spec: ArchSpec, *, name: str = "weights") -> None:
     """Refuse weights that are not exactly the network's (dual models all or none).
 
+    Args:
+        weights: name -> array.
+        spec: the network.
+        name: of the file, for messages.
+
     Raises:
         WeightsError: lists what is missing, unexpected or misshaped.
     """
@@ -183,12 +227,21 @@ def check_weights(weights: Mapping[str, np.ndarray], spec: ArchSpec, *, name: st
 
 
 def check_graph_weights(weights: Mapping[str, np.ndarray], graph: Graph, *, name: str = "weights") -> None:
-    """The same for any Graph."""
+    """As `check_weights`, for any Graph."""
     check_arrays(weights, graph.weight_shapes(), name=name)
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], *, name: str) -> None:
-    """Refuse arrays whose names, shapes or dtypes differ from what is expected, or that hold a NaN or an infinity."""
+    """Refuse arrays whose names, shapes or dtypes differ from what is expected, or that hold a NaN or an infinity.
+
+    Args:
+        arrays: name -> array; float64 is allowed, too.
+        shapes: name -> expected shape.
+        name: what the arrays are, for messages.
+
+    Raises:
+        WeightsError: lists what is missing, unexpected or misshaped.
+    """
     problems = [f"missing {key}" for key in shapes if key not in arrays]
     problems += [f"unexpected {key}" for key in arrays if key not in shapes]
     for key in shapes.keys() & arrays.keys():

@@ -1,14 +1,14 @@
-"""Tables of architectures: sizes, and the fields in which they differ, as columns; what they share in one line."""
+"""Tables of architectures. Columns are sizes and the fields in which they differ; one line has what is the same in all."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.report.records import Trial
+from shared.records.trial import Trial
 from shared.spec import SpecFile
 
 SIZES = ("features", "groups", "blocks", "stages")  # columns, whether they differ or not
-FAMILY = "family"  # no column: the name says it
+FAMILY = "family"  # has no column, because ids and names begin with it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from shared.report.records import LogLine, Trial
+from shared.records.training_log import LogLine
+from shared.records.trial import Trial
 from shared.report.summary import Calibration, Z, running_best
 from shared.report.svg import ACCENT, INK, MUTED, SERIES, SURFACE, drawing, new_figure, to_svg
 

@@ -47,7 +47,7 @@ class Example:
         name: of the pair.
         bicubic, ensemble, hr: whole pictures, (h, w, 3) uint8. Of a suite of one, its member stands for the ensemble.
         window: where the crops were cut.
-        crops: LR (enlarged by repeating pixels), bicubic, members, ensemble, HR.
+        crops: LR (upscaled by repeating pixels), bicubic, members, ensemble, HR.
     """
 
     name: str
@@ -70,22 +70,22 @@ def read_example(files: ExampleFiles, *, members: Sequence[str], scale: int, cro
     Raises:
         PairError: a picture cannot be read, or has another size than HR (LR: than HR / scale).
     """
-    enlarged = [name for name in (*members, "ensemble") if name in files.pictures]
-    names = ("lr", "bicubic", *enlarged, "hr")
+    upscaled = [name for name in (*members, "ensemble") if name in files.pictures]
+    names = ("lr", "bicubic", *upscaled, "hr")
     images = {name: _pixels(files.pictures[name]) for name in names}
     images["lr"] = images["lr"].repeat(scale, axis=0).repeat(scale, axis=1)
     for name, image in images.items():
         if image.shape != images["hr"].shape:
             raise PairError(
-                f"{files.pictures[name]}: {image.shape[1]}x{image.shape[0]} px{' enlarged' if name == 'lr' else ''}, expected "
+                f"{files.pictures[name]}: {image.shape[1]}x{image.shape[0]} px{' upscaled' if name == 'lr' else ''}, expected "
                 f"{images['hr'].shape[1]}x{images['hr'].shape[0]} as hr.png; make the pictures again by gpnas-sr ablate"
             )
-    window = best_window(squared_gain(images["bicubic"], images[enlarged[-1]], images["hr"]), step=scale, border=crop)
+    window = best_window(squared_gain(images["bicubic"], images[upscaled[-1]], images["hr"]), step=scale, border=crop)
     reference = window.cut(images["hr"])
     return Example(
         name=files.name,
         bicubic=images["bicubic"],
-        ensemble=images[enlarged[-1]],
+        ensemble=images[upscaled[-1]],
         hr=images["hr"],
         window=window,
         crops=tuple(_crop(name, window.cut(images[name]), reference) for name in names),
@@ -93,7 +93,16 @@ def read_example(files: ExampleFiles, *, members: Sequence[str], scale: int, cro
 
 
 def squared_gain(bicubic: Pixels, ensemble: Pixels, hr: Pixels) -> NDArray[np.int64]:
-    """Squared error of bicubic less that of the ensemble, summed over channels: (h, w), > 0 where the ensemble is nearer."""
+    """Squared error of bicubic minus that of the ensemble, summed over channels.
+
+    Args:
+        bicubic: (h, w, 3).
+        ensemble: (h, w, 3).
+        hr: (h, w, 3).
+
+    Returns:
+        (h, w), > 0 where the ensemble is nearer to HR.
+    """
     before, after = (image.astype(np.int64) - hr for image in (bicubic, ensemble))
     return np.asarray((before**2 - after**2).sum(axis=2), dtype=np.int64)
 

@@ -1,4 +1,4 @@
-"""Pictures as data: URIs. What is compared at pixel level is lossless; equal pixels give equal bytes."""
+"""Pictures as data: URIs. Crops are lossless, since single pixels are compared there; equal pixels give equal bytes."""
 
 import base64
 import io

@@ -74,7 +74,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share in [0, 1] as whole percent."""
+    """A part in [0, 1] as whole percent."""
     return MISSING if value is None else f"{100 * value:.0f}\u00a0%"  # no line ends between the two
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.records.ablation import AblationTable
+from shared.records.scores import ImageScores
 from shared.report.crops import Crop, Example, Window, read_example
 from shared.report.encode import png, thumbnail, webp
 from shared.report.read import AblationRun
-from shared.report.records import AblationFile, ImageScores
 
 LARGEST_SIDE = 1024  # px of a slider picture; of a larger one, the part around the zoomed window
 LOSSLESS_PIXELS = 3_000_000  # in all slider pictures of the page: about 6 MB; more than that are compressed
@@ -53,7 +54,13 @@ class Picture:
 
 
 def read_examples(run: AblationRun, members: Sequence[str], most: int) -> list[Example]:
-    """The first `most` examples of an ablation, with crops of `members` in this order."""
+    """The first examples of an ablation.
+
+    Args:
+        run: the ablation.
+        members: ids, in the order of their crops.
+        most: examples at most.
+    """
     table = run.table
     return [read_example(each, members=members, scale=table.scale, crop=table.crop) for each in run.examples[:most]]
 
@@ -65,7 +72,7 @@ def are_lossless(examples: Sequence[Example]) -> bool:
     return pixels <= LOSSLESS_PIXELS
 
 
-def make_picture(example: Example, table: AblationFile, ensemble: Sequence[ImageScores], *, lossless: bool) -> Picture:
+def make_picture(example: Example, table: AblationTable, ensemble: Sequence[ImageScores], *, lossless: bool) -> Picture:
     """Encode an example.
 
     Args:

@@ -1,13 +1,13 @@
-"""Where the runs come from: data, settings, versions, commands, as the runs recorded them."""
+"""Where the runs come from: data, settings and versions, as the runs recorded them."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from shared.report.read import Runs, SearchRun, TrainingRun
-from shared.report.records import AblationFile, RunFacts
+from shared.report.read import AblationRun, Runs, SearchRun, TrainingRun
+
+ABSENT = ("facts", "not recorded: run.json or train.json is absent")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,53 +22,36 @@ class Provenance:
 
 def provenance(runs: Runs) -> tuple[Provenance, ...]:
     """Of every run, in the order of the page."""
-    return (
-        *(_of_run("search", run) for run in runs.searches),
-        *(_of_run("training", run) for run in runs.trainings),
-        *(
-            Provenance(kind="ablation", label=run.label, facts=tuple(_ablation_facts(run.table)), settings=())
-            for run in runs.ablations
-        ),
-    )
+    return (*map(_of_search, runs.searches), *map(_of_training, runs.trainings), *map(_of_ablation, runs.ablations))
 
 
-def _of_run(kind: str, run: SearchRun | TrainingRun) -> Provenance:
-    config = run.facts.config if run.facts else {}
-    return Provenance(kind=kind, label=run.label, facts=tuple(_run_facts(run)), settings=tuple(_flat(config)))
-
-
-def _run_facts(run: SearchRun | TrainingRun) -> Iterator[tuple[str, str]]:
+def _of_search(run: SearchRun) -> Provenance:
     facts = run.facts
     if facts is None:
-        yield "facts", "not recorded: run.json or train.json is absent"
-        return
-    yield from _command(facts)
-    if facts.pack:
-        yield "data", PurePath(facts.pack).name  # no more of the path: the page may be published
-    if facts.data_sha256:
-        yield "SHA-256 of the data", facts.data_sha256
-    if facts.space_sha256:
-        yield "SHA-256 of the search space", facts.space_sha256
-    versions = facts.software
-    if isinstance(run, TrainingRun):
-        recorded = [each["software"] for each in run.provenance.values() if isinstance(each.get("software"), Mapping)]
-        versions = recorded[0] if recorded and not versions else versions
-    if versions:
-        yield "versions", _versions(versions)
+        return Provenance(kind="search", label=run.label, facts=(ABSENT,), settings=())
+    recorded = (
+        ("data", PurePath(facts.pack).name),  # no more of the path: the page may be published
+        ("SHA-256 of the data", facts.data_sha256),
+        ("SHA-256 of the search space", facts.space_sha256),
+        ("versions", _versions(facts.software)),
+    )
+    return Provenance(kind="search", label=run.label, facts=recorded, settings=tuple(_flat(facts.config)))
 
 
-def _ablation_facts(table: AblationFile) -> Iterator[tuple[str, str]]:
-    yield from _command(table)
-    yield "schema", table.schema_
-    if table.data_sha256:
-        yield "SHA-256 of the data", table.data_sha256
-    if table.software:
-        yield "versions", _versions(table.software)
+def _of_training(run: TrainingRun) -> Provenance:
+    facts = run.facts
+    if facts is None:
+        return Provenance(kind="training", label=run.label, facts=(ABSENT,), settings=())
+    recorded = [("SHA-256 of the data", facts.data_sha256)]
+    versions = [each["software"] for each in run.provenance.values() if isinstance(each.get("software"), Mapping)]
+    recorded += [("versions", _versions(each)) for each in versions[:1]]
+    return Provenance(kind="training", label=run.label, facts=tuple(recorded), settings=tuple(_flat(facts.config)))
 
 
-def _command(facts: RunFacts | AblationFile) -> Iterator[tuple[str, str]]:
-    if facts.command:
-        yield "command", facts.command if isinstance(facts.command, str) else shlex.join(facts.command)
+def _of_ablation(run: AblationRun) -> Provenance:
+    table = run.table
+    versions = (("versions", _versions(table.software)),) if table.software else ()
+    return Provenance(kind="ablation", label=run.label, facts=(("schema", table.schema_), *versions), settings=())
 
 
 def _versions(software: Mapping[str, Any]) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from shared.report.records import AblationFile, Comparison, Row, Scores, Side, Trial
+from shared.records.ablation import AblationTable, Ensemble, PairedGain, TableRow
+from shared.records.scores import Scores
+from shared.records.trial import Trial
 
 Z = 1.96  # half-width of the central 95 % of a normal distribution, in standard deviations
 FAMILY_NAMES = {"drn": "DRN", "rcan": "RCAN", "dual_regression": "Dual regression"}
@@ -25,7 +27,7 @@ class Calibration:
     Attributes:
         means, stds, measured: (n,) dB, by trial.
         tau: Kendall's tau-b of means and measured; None: undefined (fewer than two, or all equal).
-        coverage: share of trials measured within 1.96 std of the mean.
+        coverage: part of the trials that were measured within 1.96 std of the mean.
         error: mean absolute error of the mean, dB.
     """
 
@@ -49,17 +51,17 @@ class Tables:
         others: what is neither.
     """
 
-    singles: tuple[Row, ...]
-    pairs: tuple[Row, ...]
-    larger: tuple[Row, ...]
-    ensemble: Row
-    best: Row
-    levels: tuple[Row, ...]
-    others: tuple[Row, ...]
+    singles: tuple[TableRow, ...]
+    pairs: tuple[TableRow, ...]
+    larger: tuple[TableRow, ...]
+    ensemble: TableRow
+    best: TableRow
+    levels: tuple[TableRow, ...]
+    others: tuple[TableRow, ...]
 
-    def gains(self, comparisons: Iterable[Comparison]) -> tuple["Gain", ...]:
+    def gains(self, comparisons: Iterable[PairedGain]) -> tuple["Gain", ...]:
         """What the whole ensemble gains over each thing it is compared with: bicubic, its best member, itself with levels off."""
-        found: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, Comparison]] = {}
+        found: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, PairedGain]] = {}
         for each in comparisons:
             if _key(each.a.members, each.a.levels) == row_key(self.ensemble):
                 found.setdefault((each.b.members, each.b.levels), {})[each.metric] = each
@@ -69,9 +71,15 @@ class Tables:
         )
 
     def gain_over(self, members: tuple[str, ...], other: Scores, gains: Iterable["Gain"]) -> "Gain":
-        """The gain over `other`, scores of `members` (none: bicubic): as compared, or else the plain difference."""
+        """The gain over something else: from `gains`, or the plain difference where that has none.
+
+        Args:
+            members: of the other; none: bicubic.
+            other: its scores.
+            gains: that are known.
+        """
         known = next((gain for gain in gains if gain.members == members), None)
-        side = Side(members=members, levels=self.ensemble.levels if members else ())
+        side = Ensemble(members=members, levels=self.ensemble.levels if members else ())
         return Gain(
             members=members,
             levels=side.levels,
@@ -86,8 +94,8 @@ class Gain:
 
     members: tuple[str, ...]
     levels: tuple[str, ...]
-    psnr_rgb: Comparison | None
-    psnr_y: Comparison | None
+    psnr_rgb: PairedGain | None
+    psnr_y: PairedGain | None
 
 
 def running_best(trials: Sequence[Trial]) -> list[tuple[int, float]]:
@@ -123,7 +131,7 @@ def calibration(trials: Sequence[Trial]) -> Calibration | None:
     )
 
 
-def tables(file: AblationFile) -> Tables | None:
+def tables(file: AblationTable) -> Tables | None:
     """Sort the rows. The table's levels are those of its first single; None: there is no single, or no row of all members."""
     single = next((row for row in file.rows if len(row.members) == 1), None)
     if single is None:
@@ -166,16 +174,18 @@ def member_names(ids: Iterable[str]) -> dict[str, str]:
     return {spec_id: name if repeated[name] == 1 else spec_id for spec_id, name in names.items()}
 
 
-def row_key(row: Row) -> tuple[frozenset[str], frozenset[str]]:
-    """What tells a row from the others."""
+def row_key(row: TableRow) -> tuple[frozenset[str], frozenset[str]]:
+    """What distinguishes a row from all others: its members and levels."""
     return _key(row.members, row.levels)
 
 
-def _difference(whole: Row, other: Scores, side: Side, metric: Literal["psnr_rgb", "psnr_y"]) -> Comparison | None:
+def _difference(
+    whole: TableRow, other: Scores, side: Ensemble, metric: Literal["psnr_rgb", "psnr_y"]
+) -> PairedGain | None:
     a, b = getattr(whole, metric), getattr(other, metric)
     if a is None or b is None:
         return None
-    return Comparison(a=Side(members=whole.members, levels=whole.levels), b=side, metric=metric, gain=a - b)
+    return PairedGain(a=Ensemble(members=whole.members, levels=whole.levels), b=side, metric=metric, gain=a - b)
 
 
 def _key(members: Sequence[str], levels: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:

@@ -1,4 +1,4 @@
-"""A Matplotlib figure as inline SVG that belongs to the page: its colours are the page's, so light and dark need one drawing.
+"""A Matplotlib figure as inline SVG with the colours of the page: one drawing does for the light and the dark page.
 
 Figures are drawn in stand-in colours (`INK`, `ACCENT`, …), which become `currentColor` and CSS variables here.
 """

@@ -1,14 +1,16 @@
-"""What the template shows, section by section: records and computed values made ready, nothing left but the form of numbers."""
+"""What the templates show, section by section. Everything is computed here; the templates only format numbers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from shared.records.ablation import AblationTable
+from shared.records.training_log import LogLine
+from shared.records.trial import Trial
 from shared.report.architectures import Architectures, table_of_specs, table_of_trials
 from shared.report.charts import Chart, calibration_chart, search_chart, training_chart
 from shared.report.pictures import Picture, are_lossless, make_picture, read_examples
 from shared.report.provenance import Provenance, provenance
 from shared.report.read import AblationRun, Runs, SearchRun, TrainingRun
-from shared.report.records import AblationFile, LogLine, Trial
 from shared.report.summary import FAMILY_NAMES, Calibration, Gain, Tables, calibration, member_names, tables
 
 SEARCH = "gpnas-sr search PACK.h5 --out RUN"
@@ -19,7 +21,7 @@ REPORT = "gpnas-sr report RUN --out FILE --examples 4"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
-    """What a section lacks, and the command that makes it."""
+    """What a section lacks, and the command that would make it."""
 
     section: str
     text: str
@@ -66,7 +68,7 @@ class AblationView:
     """An ablation: its tables, number of images, gains with intervals, pictures, and how many examples are not shown."""
 
     label: str
-    file: AblationFile
+    file: AblationTable
     tables: Tables
     images: int
     gains: tuple[Gain, ...]

@@ -8,7 +8,7 @@ import pytest
 
 from search_paddle.config import SearchConfig, make_config
 from search_paddle.early_stop import FROM, expected_score, floors, scores_by_steps
-from search_paddle.journal import Trial
+from shared.records.trial import Trial
 
 STEPS = (100, 200, 300)
 

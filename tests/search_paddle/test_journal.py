@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from search_paddle.journal import Journal, Trial, read_journal
+from search_paddle.journal import Journal
 from shared.errors import UsageError
+from shared.records.journal import JournalHeader, read_journal
+from shared.records.trial import Trial
 
-HEADER = {"config": {"seed": 0, "proxy": {"steps": 3}}, "space_sha256": "ab", "data_sha256": "cd"}
+HEADER = JournalHeader(config={"seed": 0, "proxy": {"steps": 3}}, space_sha256="ab", data_sha256="cd")
 
 
 def trial(number: int, **fields: Any) -> Trial:
@@ -50,7 +52,7 @@ def test_what_was_appended_is_read_to_the_last_digit(tmp_path: Path) -> None:
         assert journal.trials == {0: trial(0), 1: trial(1)}
         journal.append(trial(2, status="failed", score=None, reason="loss is nan"))
     header, trials = read_journal(path)
-    assert header == {"schema": "gpnas-sr/journal/1", **HEADER}
+    assert header == HEADER
     assert [each.trial for each in trials] == [0, 1, 2]
     assert trials[0].curve == ((0, 0.1), (2, 1 / 3))
     assert trials[2].reason == "loss is nan"
@@ -114,7 +116,7 @@ def test_another_searchs_journal_is_refused_by_the_names_that_differ_and_left_al
     write(path, range(1))
     data = path.read_bytes() + b'{"torn'
     path.write_bytes(data)
-    other = {**HEADER, "config": {"seed": 0, "proxy": {"steps": 4}}, "data_sha256": "ef"}
+    other = JournalHeader(config={"seed": 0, "proxy": {"steps": 4}}, space_sha256="ab", data_sha256="ef")
     with pytest.raises(UsageError, match="another search") as caught:
         Journal.open(path, other)
     assert "config.proxy.steps: 3 there, 4 here; data_sha256: 'cd' there, 'ef' here;" in str(caught.value)
@@ -132,8 +134,13 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "j").write_text('{"schema": "gpnas-sr/journal/2"}\n')
     with pytest.raises(UsageError, match="'gpnas-sr/journal/2'"):
         read_journal(tmp_path / "j")
-    with pytest.raises(UsageError, match="'gpnas-sr/journal/2' there, 'gpnas-sr/journal/1' here"):
+    with pytest.raises(UsageError, match="got schema 'gpnas-sr/journal/2', expected 'gpnas-sr/journal/1'"):
         Journal.open(tmp_path / "j", HEADER)
+
+
+def test_a_search_killed_before_its_header_has_no_trials(tmp_path: Path) -> None:
+    (tmp_path / "j").write_bytes(b'{"schema": "gpnas-sr/jou')
+    assert read_journal(tmp_path / "j") == (None, ())
 
 
 def test_no_journal_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from search_paddle.journal import read_journal
+from shared.records.journal import read_journal
 from shared.records.suite import read_suite
 
 pytestmark = [pytest.mark.paddle, pytest.mark.slow]

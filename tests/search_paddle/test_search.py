@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from search_paddle.config import SearchConfig, make_config
-from search_paddle.journal import read_journal
 from search_paddle.search import SearchResult, run_search
 from search_paddle.space import read_space, within_limits
 from search_paddle.standing import stand
@@ -23,6 +22,7 @@ from search_paddle.suite.error_covariance import correlate, error_products
 from shared.errors import SpecError, UsageError, WorkError
 from shared.network.cost import cost
 from shared.records.archive import Archive
+from shared.records.journal import read_journal
 from shared.records.suite import read_suite
 from shared.space import SearchSpace
 from shared.spec import parse

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from shared.report.numbers import count_of
 from train_torch.commands import ensemble_options
 from train_torch.commands.evaluate import add_data, row
 
@@ -43,9 +44,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     levels = Levels(**ensemble_options.options(args))
     ablation = Ablation(suite=read_suite(args.suite), networks=networks, levels=levels, crop=crop)
     out = args.out or (args.suite if args.suite.is_dir() else args.suite.parent) / "ablation"
-    value = ablate(ablation, pairs, out, include=args.include, examples=args.examples)
+    table = ablate(ablation, pairs, out, include=args.include, examples=args.examples)
     skipped = [{"name": item.name, "reason": item.reason} for item in pairs.skipped]
-    return {"out": str(out), **value, "skipped": skipped}
+    return {"out": str(out), **table.to_json(), "skipped": skipped}
 
 
 def render(value: dict[str, Any]) -> str:
@@ -54,11 +55,11 @@ def render(value: dict[str, Any]) -> str:
     width = max(map(len, [*names, "bicubic"]))
     lines = [f"{'members':{width}}  PSNR-RGB   PSNR-Y  SSIM-RGB  SSIM-Y", row("bicubic", value["bicubic"], width)]
     lines += [row(name, entry, width) for name, entry in zip(names, value["rows"], strict=True)]
-    images = len(value["bicubic"]["images"])
+    images = count_of(len(value["bicubic"]["images"]), "image")
     lines.append(
-        f"x{value['scale']}, crop {value['crop']} px, 8-bit outputs, mean of {images} images; patch {value['patch']}, "
+        f"x{value['scale']}, crop {value['crop']} px, 8-bit outputs, mean over {images}; patches of {value['patch']} LR px at "
+        f"stride {value['stride']}; a level of the ensemble is off only where the row says so"
     )
-    lines[-1] += f"stride {value['stride']} LR px; both levels of the ensemble on unless said"
     lines += ["", "gain of the whole ensemble over …, dB, with its paired 95 % interval (Student's t) over images"]
     lines += [f"  {_gain(entry)}" for entry in value["comparisons"]]
     lines += [f"skipped {item['name']}: {item['reason']}" for item in value["skipped"]]

@@ -37,15 +37,28 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure every pair."""
     from shared.data.source import open_pairs
+    from shared.records.evaluation import Evaluation
+    from shared.records.preparation import DroppedPair
+    from shared.records.scores import Scores
     from train_torch.ensemble import load_suite
-    from train_torch.evaluation.evaluate import Levels, evaluate
+    from train_torch.evaluation.evaluate import Levels, evaluate, mean_scores
 
     members, weights, scale = load_suite(args.suite)
     pairs = open_pairs(args.data, scale=scale)
     levels = Levels(**ensemble_options.options(args))
-    value = evaluate(members, weights, pairs, levels=levels, crop=args.crop, include=args.include)
-    skipped = [{"name": item.name, "reason": item.reason} for item in pairs.skipped]
-    return {"suite": str(args.suite), "data": str(args.data), **value, "skipped": skipped}
+    crop = scale if args.crop is None else args.crop
+    images = evaluate(members, weights, pairs, levels=levels, crop=crop, include=args.include)
+    return Evaluation(
+        suite=str(args.suite),
+        data=str(args.data),
+        scale=scale,
+        crop=crop,
+        levels=levels.names,
+        bicubic=Scores(**mean_scores([image.bicubic for image in images])),
+        images=images,
+        skipped=tuple(DroppedPair(name=item.name, reason=item.reason) for item in pairs.skipped),
+        **mean_scores(images),
+    ).to_json()
 
 
 def render(value: dict[str, Any]) -> str:
@@ -61,7 +74,13 @@ def render(value: dict[str, Any]) -> str:
 
 
 def row(name: str, scores: dict[str, Any], width: int) -> str:
-    """Name and the four metrics."""
+    """One line of a table.
+
+    Args:
+        name: what was measured.
+        scores: metric -> value, the four metrics among them.
+        width: of the first column, characters.
+    """
     return (
         f"{name:{width}}  {scores['psnr_rgb']:8.3f} {scores['psnr_y']:8.3f}  "
         f"{scores['ssim_rgb']:8.4f}  {scores['ssim_y']:6.4f}"

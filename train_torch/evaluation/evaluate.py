@@ -3,7 +3,7 @@
 Convention: outputs rounded to 8 bits, `crop` HR px cut off each side (the scale by default), float64, per image, then the mean.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from statistics import fmean
@@ -12,19 +12,17 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shared import metrics
 from shared.data.source import Pair, PairSource
+from shared.data.validation import METRICS, score
 from shared.errors import PairError, UsageError
 from shared.images.pixels import quantise, to_float
 from shared.progress import track
+from shared.records.evaluation import EvaluatedImage
+from shared.records.scores import Scores
 from shared.resize import bicubic_upscale
 from train_torch.ensemble import upscale
 from train_torch.ensemble.modules import prepare
 from train_torch.ensemble.pipeline import PATCH, STRIDE
-
-METRICS = ("psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y")
-
-Scores = dict[str, float]  # metric -> value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,45 +51,34 @@ def evaluate(
     pairs: PairSource,
     *,
     levels: Levels,
-    crop: int | None = None,
+    crop: int,
     include: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Scores of the ensemble and of bicubic enlargement, per image and in the mean.
+) -> tuple[EvaluatedImage, ...]:
+    """Scores of the ensemble and of bicubic upscaling, image by image.
 
     Args:
         members: modules (n, 3, h, w) -> (n, 3, scale·h, scale·w).
-        weights: theirs in the mean.
+        weights: ensemble weights of the members.
         pairs: what to measure on.
         levels: which levels of the ensemble are on.
-        crop: HR px cut off each side; None: the scale.
+        crop: HR px cut off each side.
         include: patterns of pair names to keep; empty: all.
-
-    Returns:
-        {"scale", "crop", "levels", the four metrics, "bicubic": {the four}, "images": [{"name", the four, "bicubic": {…}}]}.
 
     Raises:
         UsageError: no pair has such a name; PairError: a pair is too small for the crop and SSIM.
         NonFiniteError: a network's output is not finite.
     """
-    crop = pairs.scale if crop is None else crop
     names = select(pairs.names, include)
-    images: list[dict[str, Any]] = []
+    images: list[EvaluatedImage] = []
     networks = prepare(members, pairs.scale)
     with track(len(names), "evaluating", unit="image") as progress:
         for pair in chosen(pairs, names):
             baseline = score_bicubic(pair, pairs.scale, crop)
             sr = upscale(networks, to_float(pair.lr), pairs.scale, weights=weights, **levels.arguments())
-            scores = score(quantise(sr), pair.hr, crop)
-            images.append({"name": pair.name, **scores, "bicubic": baseline})
+            scores = score(sr, pair.hr, crop)
+            images.append(EvaluatedImage(name=pair.name, bicubic=baseline, **scores))
             progress.advance(1, note=f"{pair.name} {scores['psnr_rgb']:.2f} dB")
-    return {
-        "scale": pairs.scale,
-        "crop": crop,
-        "levels": list(levels.names),
-        **mean_scores(images),
-        "bicubic": mean_scores([image["bicubic"] for image in images]),
-        "images": images,
-    }
+    return tuple(images)
 
 
 def select(names: Sequence[str], include: Sequence[str]) -> tuple[str, ...]:
@@ -116,28 +103,27 @@ def chosen(pairs: PairSource, names: Sequence[str]) -> Iterator[Pair]:
 
 
 def bicubic(pair: Pair, scale: int) -> np.ndarray:
-    """LR enlarged by the a = -0.5 cubic and rounded to 8 bits: the baseline, uint8 (scale·h, scale·w, 3)."""
+    """LR upscaled by the a = -0.5 cubic and rounded to 8 bits: the baseline, uint8 (scale·h, scale·w, 3)."""
     return quantise(bicubic_upscale(pair.lr, scale))
 
 
 def score_bicubic(pair: Pair, scale: int, crop: int) -> Scores:
-    """The four metrics of the baseline. Taken first: what a pair is too small for is known before networks run.
+    """The four metrics of the baseline. They are computed first, so that a pair that is too small is refused before networks run.
+
+    Args:
+        pair: LR and HR.
+        scale: 2, 3 or 4.
+        crop: HR px cut off each side.
 
     Raises:
         PairError: fewer than 11 px a side are left after the crop.
     """
     try:
-        return score(bicubic(pair, scale), pair.hr, crop)
+        return Scores(**score(bicubic(pair, scale), pair.hr, crop))
     except UsageError as error:
         raise PairError(f"pair {pair.name}: {error}; or leave the pair out, by --include") from None
 
 
-def score(sr: np.ndarray, hr: np.ndarray, crop: int) -> Scores:
-    """The four metrics of one image; PSNR at most 100 dB."""
-    values = {name: getattr(metrics, name)(sr, hr, crop=crop) for name in METRICS}
-    return {name: min(value, metrics.MOST_PSNR) if name.startswith("psnr") else value for name, value in values.items()}
-
-
-def mean_scores(images: Sequence[Mapping[str, Any]]) -> Scores:
-    """Mean over images of each metric."""
-    return {name: fmean(image[name] for image in images) for name in METRICS}
+def mean_scores(images: Sequence[Scores]) -> dict[str, float]:
+    """Metric -> mean over images."""
+    return {name: fmean(getattr(image, name) for image in images) for name in METRICS}

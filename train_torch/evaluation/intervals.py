@@ -1,12 +1,11 @@
 """Paired confidence intervals over images: is one row of the table better than another, or does it only look so?"""
 
-import math
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy import stats
+
+from shared.records.ablation import BicubicScores, Ensemble, PairedGain, TableRow
 
 CONFIDENCE = 0.95
 INTERVAL = "paired Student t over images"
@@ -28,52 +27,50 @@ def gain_interval(gains: np.ndarray) -> tuple[float, float] | None:
     """
     if len(gains) < 2:
         return None
-    quantile = float(stdtrit(len(gains) - 1, (1 + CONFIDENCE) / 2))
-    half = quantile * float(gains.std(ddof=1)) / math.sqrt(len(gains))
+    # `ttest_1samp(…).confidence_interval()` warns of equal gains, whose interval is a point
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1) * stats.sem(gains))
     return float(gains.mean()) - half, float(gains.mean()) + half
 
 
-def compare(
-    rows: Sequence[Mapping[str, Any]], bicubic: Mapping[str, Any], *, suite: Sequence[str]
-) -> list[dict[str, Any]]:
+def compare(rows: Sequence[TableRow], bicubic: BicubicScores, *, suite: Sequence[str]) -> tuple[PairedGain, ...]:
     """What the whole suite gains over bicubic, its best member, itself with levels off, and one plain pass of a member.
 
     The best member is picked on the same images, which can only make the ensemble look worse.
 
     Args:
-        rows: of the table: {"members", "levels", metrics, "images": [{"name", metrics}]}.
-        bicubic: {metrics, "images"}.
+        rows: of the table, all with the same images.
+        bicubic: on the same images.
         suite: names of all members.
 
     Returns:
-        [{"a": {"members", "levels"}, "b": …, "metric", "gain", "low", "high", "confidence", "interval"}]; a is the whole
-        suite with the levels that are on; b has no members for bicubic; low and high are null for fewer than two images.
+        For each metric and each of these: a is the whole suite with the levels that are on.
     """
-    full = [row for row in rows if list(row["members"]) == list(suite)]
+    full = [row for row in rows if row.members == tuple(suite)]
     whole = full[0]
-    singles = [row for row in rows if len(row["members"]) == 1 and row["levels"] == whole["levels"]]
-    plain = [row for row in rows if len(row["members"]) == 1 and not row["levels"]]
+    singles = [row for row in rows if len(row.members) == 1 and row.levels == whole.levels]
+    plain = [row for row in rows if len(row.members) == 1 and not row.levels]
     found = []
     for metric in COMPARED:
-        found.append(_comparison(whole, {**bicubic, "members": [], "levels": []}, metric))
+        others = [TableRow(**dict(bicubic))]
         if len(suite) > 1:
-            found.append(_comparison(whole, max(singles, key=itemgetter(metric)), metric))
-        found.extend(_comparison(whole, row, metric) for row in full[1:])
-        if plain and whole["levels"] and len(suite) > 1:
-            found.append(_comparison(whole, max(plain, key=itemgetter(metric)), metric))
-    return found
+            others.append(max(singles, key=lambda row: getattr(row, metric)))
+        others.extend(full[1:])
+        if plain and whole.levels and len(suite) > 1:
+            others.append(max(plain, key=lambda row: getattr(row, metric)))
+        found += [_gain(whole, other, metric) for other in others]
+    return tuple(found)
 
 
-def _comparison(a: Mapping[str, Any], b: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    gains = np.array([x[metric] - y[metric] for x, y in zip(a["images"], b["images"], strict=True)])
-    interval = gain_interval(gains)
-    return {
-        "a": {"members": a["members"], "levels": a["levels"]},
-        "b": {"members": b["members"], "levels": b["levels"]},
-        "metric": metric,
-        "gain": float(gains.mean()),
-        "low": None if interval is None else interval[0],
-        "high": None if interval is None else interval[1],
-        "confidence": CONFIDENCE,
-        "interval": INTERVAL,
-    }
+def _gain(a: TableRow, b: TableRow, metric: str) -> PairedGain:
+    gains = np.array([getattr(x, metric) - getattr(y, metric) for x, y in zip(a.images, b.images, strict=True)])
+    low, high = gain_interval(gains) or (None, None)
+    return PairedGain(
+        a=Ensemble(members=a.members, levels=a.levels),
+        b=Ensemble(members=b.members, levels=b.levels),
+        metric=metric,
+        gain=float(gains.mean()),
+        low=low,
+        high=high,
+        confidence=CONFIDENCE,
+        interval=INTERVAL,
+    )

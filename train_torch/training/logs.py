@@ -1,17 +1,18 @@
-"""What a training tells: JSON lines for programs, TensorBoard scalars for people.
+"""Writes the log of a training: JSON lines for programs (shared/records/training_log.py), TensorBoard scalars for people.
 
-A training that goes on from step s drops the lines after s first, so that the log reads as if it had never stopped.
+A training that continues from step s first drops the lines after s, so that the log reads as if the training had never stopped.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
 from shared.files import write_bytes
+from shared.records.record import whole_lines
+from shared.records.training_log import LogLine, read_log
 
 
 class MemberLog:
@@ -41,23 +42,24 @@ class MemberLog:
         if self._writer is not None:
             self._writer.close()
 
-    def write(self, line: Mapping[str, Any], scalars: Mapping[str, float]) -> None:
-        """Append a line (it has a `step`) and its scalars. Numbers are finite."""
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+    def write(self, line: LogLine) -> None:
+        """Append a line and its scalars."""
+        self._file.write(json.dumps(line.to_json(), allow_nan=False) + "\n")
         self._file.flush()
         if self._writer is not None:
-            for name, value in scalars.items():
-                self._writer.add_scalar(name, value, line["step"])
+            for name, value in _scalars(line).items():
+                self._writer.add_scalar(name, value, line.step)
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; a last line cut by a crash is left out, and a missing file has none."""
-    if not path.exists():
-        return []
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines()]
+def _scalars(line: LogLine) -> dict[str, float]:
+    """The names that TensorBoard shows."""
+    scalars = {"losses/total": line.loss} | {f"losses/{name}": value for name, value in line.terms.items()}
+    scalars |= {"learning_rate": line.learning_rate, "gradient_norm": line.gradient_norm}
+    return scalars if line.psnr_rgb is None else scalars | {"metrics/validation/psnr_rgb": line.psnr_rgb}
 
 
 def _keep_until(path: Path, step: int) -> None:
-    lines = [json.dumps(line) for line in read_log(path) if line["step"] <= step]
-    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+    """Drop the lines after a step, and a line that a crash cut."""
+    lines, _ = whole_lines(path.read_bytes()) if path.exists() else ([], 0)
+    kept = [line for line, entry in zip(lines, read_log(path), strict=True) if entry.step <= step]
+    write_bytes(path, b"".join(line + b"\n" for line in kept))

@@ -11,12 +11,15 @@ import torch
 
 from shared.data.pack import Pack
 from shared.data.source import Pair
+from shared.data.validation import spread
 from shared.errors import NonFiniteError, OutOfMemoryError, UsageError, WorkError
-from shared.files import read_json, write_json
+from shared.files import write_json
 from shared.identity import differences
 from shared.records.archive import Archive
+from shared.records.record import read_record
 from shared.records.resolve import EXPECTED, resolve, spec_file
 from shared.records.suite import Member, Suite, write_suite
+from shared.records.training_facts import TrainingFacts
 from shared.records.weights import load_weights
 from train_torch.config import BOOKKEEPING, DEFAULTS, TrainConfig
 from train_torch.ensemble.fitting import fit_weights
@@ -27,9 +30,7 @@ from train_torch.training.jobs import run_jobs
 from train_torch.training.member import MemberTask, TrainedMember, finished_member
 from train_torch.training.run_folder import RunFolder
 from train_torch.training.trainer import make_sampler, train_member
-from train_torch.training.validation import bicubic, enlarger, score, spread
-
-SCHEMA = "gpnas-sr/train/1"
+from train_torch.training.validation import bicubic, enlarger, score
 
 log = logging.getLogger("gpnas_sr")
 
@@ -131,12 +132,12 @@ def _record(folder: RunFolder, tasks: Sequence[MemberTask], pack: Pack) -> float
         UsageError: the folder holds another run; names what differs.
     """
     config = tasks[0].config
-    settings = {"config": config.model_dump(), "data_sha256": pack.sha256}
-    ids = [task.id for task in tasks]
+    settings: dict[str, Any] = {"config": config.model_dump(), "data_sha256": pack.sha256}
+    ids = tuple(task.id for task in tasks)
     if folder.record.exists():
-        recorded = read_json(folder.record)
+        recorded = read_record(TrainingFacts, folder.record)
         _check_same(folder, recorded, settings, ids)
-        baseline = float(recorded["bicubic_psnr_rgb"])
+        baseline = recorded.bicubic_psnr_rgb
     elif (other := [name for name in ("run.json", "suite.json") if (folder.path / name).exists()]) != []:
         raise UsageError(
             f"{folder.path}: holds {other[0]} of another run, expected a new folder or one of gpnas-sr train"
@@ -144,26 +145,20 @@ def _record(folder: RunFolder, tasks: Sequence[MemberTask], pack: Pack) -> float
     else:
         log.info("bicubic baseline on the validation pairs …")
         baseline = score(bicubic(pack.scale), pack, config.validation_pairs)
-    record = {"schema": SCHEMA, **settings, "scale": pack.scale, "members": ids, "bicubic_psnr_rgb": baseline}
-    write_json(folder.record, record)
+    facts = TrainingFacts(scale=pack.scale, members=ids, bicubic_psnr_rgb=baseline, **settings)
+    write_json(folder.record, facts.to_json())
     return baseline
 
 
-def _check_same(
-    folder: RunFolder, recorded: Mapping[str, Any], settings: Mapping[str, Any], ids: Sequence[str]
-) -> None:
-    if recorded.get("schema") != SCHEMA:
-        raise UsageError(
-            f"{folder.record}: got schema {recorded.get('schema')!r}, expected {SCHEMA!r}; use another folder"
-        )
-    there = {name: recorded[name] for name in settings}
+def _check_same(folder: RunFolder, recorded: TrainingFacts, settings: Mapping[str, Any], ids: Sequence[str]) -> None:
+    there = {name: getattr(recorded, name) for name in settings}
     ignored = {f"config.{name}" for name in BOOKKEEPING}
     differing = [text for text in differences(there, settings, DEFAULTS) if text.partition(":")[0] not in ignored]
     if differing:
         raise UsageError(
             f"{folder.path}: holds a run with other settings ({'; '.join(differing)}); use another output folder"
         )
-    missing = [spec_id for spec_id in recorded["members"] if spec_id not in ids]
+    missing = [spec_id for spec_id in recorded.members if spec_id not in ids]
     if missing:
         raise UsageError(
             f"{folder.path}: holds {', '.join(missing)} too, which is not named now; name it again or use another folder"

@@ -5,7 +5,7 @@ archive/<id>.json            specs
 checkpoints/<id>.safetensors state of an unfinished (or the end of a finished) training
 members/<id>.safetensors     finished weights
 logs/<id>.jsonl, tensorboard/<id>/
-distilled.h5                 pairs with a suite's results in their targets, where there is a teacher
+distilled.h5                 pairs whose targets are mixed with the results of a teacher suite, if there is one
 suite.json                   written last, when every member is finished
 """
 
@@ -19,7 +19,9 @@ from pathlib import Path
 
 from shared.errors import WorkError
 
-LOCK_SECONDS = 120.0  # ours: a worker whose command was killed notices within one step, on a busy machine a long one
+LOCK_SECONDS = (
+    120.0  # ours: a worker whose command was killed ends after at most one step, which can be long on a busy machine
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,10 @@ class RunFolder:
 
     @contextmanager
     def locked(self, spec_id: str, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-        """Own a member within the block; the lock ends with the process, however that ends.
+        """Lock a member within the block. The lock is free again when the process ends, also when it is killed.
 
         Raises:
-            WorkError: another process trains this member and does not let go.
+            WorkError: another process still trains this member after `seconds`.
         """
         path = self.path / "checkpoints" / f"{spec_id}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)

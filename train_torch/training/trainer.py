@@ -17,6 +17,7 @@ from shared.data.pack import Pack
 from shared.data.sampler import PatchSampler
 from shared.errors import NonFiniteError, UsageError
 from shared.progress import Progress, track
+from shared.records.training_log import BestValidation, LogLine
 from train_torch.background import read_ahead
 from train_torch.config import TrainConfig
 from train_torch.device import memory_errors
@@ -153,7 +154,7 @@ def _run(session: _Session, log: MemberLog, progress: Progress, interruption: In
                 seconds = pace.seconds_per_step()
                 if validates:
                     session.validate()
-                log.write(*_line(session, report, seconds, validated=validates))
+                log.write(_line(session, report, seconds, validated=validates))
                 pace = _Pace()
             progress.advance(1, _note(session, report))
             if session.is_save_due():
@@ -177,24 +178,19 @@ def _advance(session: _Session, step: int, lr: np.ndarray, hr: np.ndarray) -> St
         ) from None
 
 
-def _line(
-    session: _Session, report: StepReport, seconds: float, *, validated: bool
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """A log line, and its TensorBoard scalars. Losses are those of this one step."""
-    psnr_rgb = session.last.psnr_rgb if validated and session.last else None
-    line = {
-        "step": session.step,
-        "loss": report.loss,
-        "terms": report.terms,
-        "learning_rate": report.learning_rate,
-        "gradient_norm": report.gradient_norm,
-        "psnr_rgb": psnr_rgb,
-        "best": {"step": session.best.step, "psnr_rgb": session.best.psnr_rgb} if session.best else None,
-        "seconds_per_step": round(seconds, 4),
-    }
-    scalars = {"losses/total": report.loss} | {f"losses/{name}": value for name, value in report.terms.items()}
-    scalars |= {"learning_rate": report.learning_rate, "gradient_norm": report.gradient_norm}
-    return line, scalars if psnr_rgb is None else scalars | {"metrics/validation/psnr_rgb": psnr_rgb}
+def _line(session: _Session, report: StepReport, seconds: float, *, validated: bool) -> LogLine:
+    """A log line. Losses are those of this one step."""
+    best = session.best
+    return LogLine(
+        step=session.step,
+        loss=report.loss,
+        terms=report.terms,
+        learning_rate=report.learning_rate,
+        gradient_norm=report.gradient_norm,
+        psnr_rgb=session.last.psnr_rgb if validated and session.last else None,
+        best=None if best is None else BestValidation(step=best.step, psnr_rgb=best.psnr_rgb),
+        seconds_per_step=round(seconds, 4),
+    )
 
 
 def _note(session: _Session, report: StepReport) -> str:

@@ -29,8 +29,9 @@ def trial(number: int, score: float | None) -> dict[str, object]:
     }
 
 
-def test_the_table_shows_the_best_ten_and_every_failure() -> None:
+def test_the_table_shows_the_best_ten_and_why_the_others_failed_or_stopped() -> None:
     trials = [trial(number, 28 + number / 10) for number in range(12)] + [trial(12, None)]
+    trials.append(trial(13, None) | {"status": "stopped", "reason": "27.1 dB, below 28.0"})
     value = {
         "trials": trials,
         "bicubic": 28.5,
@@ -45,5 +46,6 @@ def test_the_table_shows_the_best_ten_and_every_failure() -> None:
     assert len([line for line in lines if line.startswith("drn-x2-")]) == 10
     assert "and 2 more" in lines
     assert "failed: drn-x2-12: step 3: loss is nan" in lines
-    assert "13 trials; the time is over" in text
+    assert "stopped: drn-x2-13: 27.1 dB, below 28.0" in lines
+    assert "14 trials; the time is over" in text
     assert lines[-1] == "  gpnas-sr train run --data pack.h5 --out run-trained"

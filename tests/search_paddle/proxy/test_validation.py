@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from search_paddle.config import ProxyConfig
-from search_paddle.proxy.validation import bicubic_score, centre, chosen_pairs, evaluate, window_places
+from search_paddle.proxy.validation import bicubic_score, centre, validate, window_places
 from shared.data.pack import Pack
 from shared.errors import NonFiniteError
 
@@ -19,7 +19,7 @@ def nearest(lr: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("crop", "cut"), [(None, 2), (0, 0), (5, 5)])
 def test_scores_are_psnr_of_the_rounded_output(tiny_pack: Path, crop: int | None, cut: int) -> None:
     with Pack(tiny_pack) as pack:
-        scores = evaluate(lambda lr: nearest(lr) * 1.3 + 0.001, pack, ProxyConfig(crop=crop)).psnr_rgb
+        scores = validate(lambda lr: nearest(lr) * 1.3 + 0.001, pack, ProxyConfig(crop=crop)).psnr_rgb
         assert sorted(scores) == ["pair-1", "pair-3"]
         for name, score in scores.items():
             hr = pack.hr(name)
@@ -39,34 +39,28 @@ def test_both_centre_crops_show_the_same_place(side: int) -> None:
     assert np.array_equal(small[0], lr[top, (27 - small.shape[1]) // 2 :][: small.shape[1]])
 
 
-def test_pairs_are_chosen_evenly() -> None:
-    names = tuple("abcdefghij")
-    assert chosen_pairs(names, 3) == ("a", "d", "g")
-    assert chosen_pairs(names, 10) == chosen_pairs(names, 11) == chosen_pairs(names, None) == names
-
-
 def test_an_output_that_is_not_finite_has_no_score(tiny_pack: Path) -> None:
     with Pack(tiny_pack) as pack, pytest.raises(NonFiniteError, match="pair-1: the output is not finite"):
-        evaluate(lambda lr: nearest(lr) * np.nan, pack, ProxyConfig())
+        validate(lambda lr: nearest(lr) * np.nan, pack, ProxyConfig())
 
 
 def test_a_perfect_output_scores_a_hundred(tiny_pack: Path) -> None:
     with Pack(tiny_pack) as pack:
         names = iter(pack.pairs("validation"))
-        found = evaluate(lambda lr: pack.hr(next(names)) / 255, pack, ProxyConfig())
+        found = validate(lambda lr: pack.hr(next(names)) / 255, pack, ProxyConfig())
     assert set(found.psnr_rgb.values()) == {100.0}
     assert not found.residuals.any()
 
 
 def test_bicubic_is_above_nearest(tiny_pack: Path) -> None:
     with Pack(tiny_pack) as pack:
-        score = evaluate(nearest, pack, ProxyConfig()).score
+        score = validate(nearest, pack, ProxyConfig()).score
     assert bicubic_score(tiny_pack, ProxyConfig()) > score + 1
 
 
 @pytest.mark.parametrize(("patch", "side"), [(None, 16), (14, 16), (8, 12), (3, 2)])
 def test_errors_are_those_of_windows_inside_the_crop(tiny_pack: Path, patch: int | None, side: int) -> None:
-    """The enlarger paints each pixel with its place, so that an error tells where its window lies."""
+    """The function paints each pixel with its place, so that an error tells where its window lies."""
     config = ProxyConfig(validation_patch=patch, residual_windows=5)
 
     def enlarge(lr: np.ndarray) -> np.ndarray:
@@ -74,7 +68,7 @@ def test_errors_are_those_of_windows_inside_the_crop(tiny_pack: Path, patch: int
         return np.stack([rows, columns, rows], axis=2).astype(np.float32)
 
     with Pack(tiny_pack) as pack:
-        names, found = pack.pairs("validation"), evaluate(enlarge, pack, config)
+        names, found = pack.pairs("validation"), validate(enlarge, pack, config)
         assert found.residuals.shape == (10, side, side, 3)
         assert found.residuals.dtype == np.int16
         for index, window in enumerate(found.residuals):
@@ -106,13 +100,13 @@ def test_windows_stay_and_depend_on_the_pack(tiny_pack: Path, other_pack: Path) 
     tops, lefts = zip(*places("a"), strict=True)
     assert (min(tops), max(tops), min(lefts), max(lefts)) == (4, 20, 4, 40)
     with Pack(tiny_pack) as first, Pack(other_pack) as second:
-        a, b = (evaluate(nearest, pack, ProxyConfig()).residuals for pack in (first, second))
+        a, b = (validate(nearest, pack, ProxyConfig()).residuals for pack in (first, second))
     assert a.shape == b.shape == (16, 16, 16, 3)
     assert not np.array_equal(a, b)
 
 
 def test_no_windows_are_no_errors(tiny_pack: Path) -> None:
     with Pack(tiny_pack) as pack:
-        found = evaluate(nearest, pack, ProxyConfig(residual_windows=0))
+        found = validate(nearest, pack, ProxyConfig(residual_windows=0))
     assert found.residuals.size == 0
     assert found.score == np.mean(list(found.psnr_rgb.values()))

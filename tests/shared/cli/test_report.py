@@ -12,7 +12,8 @@ def search(tmp_path):
     """A search that has only begun."""
     folder = tmp_path / "runs" / "search"
     folder.mkdir(parents=True)
-    (folder / "journal.jsonl").write_text('{"schema": "gpnas-sr/journal/1", "config": {}}\n')
+    header = {"schema": "gpnas-sr/journal/1", "config": {}, "space_sha256": "5" * 64, "data_sha256": "d" * 64}
+    (folder / "journal.jsonl").write_text(json.dumps(header) + "\n")
     return folder
 
 

@@ -3,8 +3,9 @@ import re
 import numpy as np
 import pytest
 
+from shared.records.training_log import LogLine
+from shared.records.trial import Trial
 from shared.report.charts import calibration_chart, search_chart, training_chart
-from shared.report.records import LogLine, Trial
 from shared.report.summary import calibration
 from shared.report.svg import COLOURS, drawing, new_figure, to_svg
 
@@ -13,20 +14,42 @@ def trials(scores, *, predicted=True):
     return [
         Trial(
             trial=number,
+            round=0,
             id="drn-x4-000000000000",
+            point={},
             architecture={"family": "drn"},
             status="failed" if score is None else "done",
+            reason="why" if score is None else None,
             score=score,
+            bicubic=26.0,
+            psnr_rgb={},
             predicted={"mean": score + 0.02, "std": 0.1} if predicted and score is not None else None,
+            curve=(),
+            steps=0,
+            seed=0,
+            seconds=0.0,
+            elapsed=0.0,
+            cost={},
         )
         for number, score in enumerate(scores)
     ]
 
 
+def log_line(step, loss, psnr_rgb=None):
+    return LogLine(
+        step=step,
+        loss=loss,
+        terms={},
+        learning_rate=1e-4,
+        gradient_norm=0.1,
+        psnr_rgb=psnr_rgb,
+        best=None,
+        seconds_per_step=0.1,
+    )
+
+
 def charts():
-    lines = [
-        LogLine(step=10 * step, loss=1 / step, psnr_rgb=26 + step if step % 3 == 0 else None) for step in range(1, 50)
-    ]
+    lines = [log_line(10 * step, 1 / step, 26 + step if step % 3 == 0 else None) for step in range(1, 50)]
     some = trials([26.1, None, 26.9, 26.4])
     return {
         "search": search_chart(some, 26.0, name="search", families={"drn": "DRN"}),
@@ -117,7 +140,7 @@ def test_one_trial_and_one_log_line_can_be_drawn():
     one = trials([27.0])
     assert "27.000 dB" in search_chart(one, None, name="s", families={"drn": "DRN"}).description
     assert calibration_chart(calibration(one), name="f").wide.endswith("</svg>")
-    line = {"a": [LogLine(step=1, loss=0.0)]}
+    line = {"a": [log_line(1, 0.0)]}
     assert training_chart(line, None, name="t", names={}).narrow.endswith("</svg>")
 
 

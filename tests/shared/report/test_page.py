@@ -175,6 +175,20 @@ def test_failed_trials_and_their_reason_are_named(whole):
     assert "loss is NaN at step 31" in Outline(section(whole.html, "search")).text
 
 
+def test_stopped_trials_are_shown_as_stopped_with_their_reason(demo):
+    path = demo / "search" / "journal.jsonl"
+    why = "stopped after 50 of 100 steps: 26.1 dB, below 26.4"
+    path.write_text(path.read_text().replace('"failed"', '"stopped"').replace("loss is NaN at step 31", why))
+    text = Outline(section(page(demo).html, "search")).text
+    assert "Why 1 trial stopped early" in text
+    assert why in text
+    assert "1 stopped early. The best" in text
+    assert "failed" not in text
+    header, *lines, _ = path.read_text().split("\n")
+    path.write_text("\n".join([header, *(line for line in lines if '"stopped"' in line), ""]))
+    assert "None of 1 trial is done: 0 failed, 1 stopped early." in Outline(page(demo).html).text
+
+
 def test_folders_of_the_machine_are_not_published(finished, whole):
     assert "pack.h5" in whole.html
     assert "/somewhere/private" not in whole.html

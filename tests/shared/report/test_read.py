@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from search_paddle.journal import read_journal
 from shared.errors import UsageError
 from shared.report.read import read_runs
 from shared.spec import read_spec_file
@@ -40,13 +39,12 @@ def test_labels_tell_runs_of_one_name_apart(demo, tmp_path):
     assert [run.label for run in read_runs([tmp_path / "b", tmp_path / "a"]).searches] == ["b/search", "a/search"]
 
 
-def test_the_journal_is_read_as_its_writer_reads_it(demo):
-    _, trials = read_journal(demo / "search" / "journal.jsonl")
+def test_every_field_of_a_trial_is_read(demo):
     (search,) = read_runs([demo / "search"]).searches
     assert len(search.trials) == 12  # the line cut short at the end is no trial
-    for ours, theirs in zip(search.trials, trials, strict=True):
-        whole = theirs.model_dump()
-        assert ours.model_dump() == {name: whole[name] for name in ours.model_dump()}
+    lines = (demo / "search" / "journal.jsonl").read_text().splitlines()[1:13]
+    for trial, line in zip(search.trials, map(json.loads, lines), strict=True):
+        assert {name: value for name, value in trial.to_json().items() if name in line} == line
 
 
 def test_journal_lines_in_another_order_give_the_same(demo):
@@ -100,7 +98,7 @@ LOG = "train/logs/<id>.jsonl"
         ("search/journal.jsonl", "journal/1", "journal/2", "expected 'gpnas-sr/journal/1'"),
         ("search/journal.jsonl", '"status": "failed"', '"status": "odd"', "line 7: status"),
         ("search/run.json", "search-run/1", "search-run/2", "got schema 'gpnas-sr/search-run/2'"),
-        ("search/suite.json", '"members"', '"people"', "expected a suite file"),
+        ("search/suite.json", '"members"', '"people"', "field 'members' is missing"),
         (LOG, '"step": 100,', '"step": "x",', "line 2: step"),
         ("ablation/ablation.json", "ablation/1", "ablation/2", "schema"),
         ("ablation/ablation.json", '"pair_1"]', '"../../search"]', "expected the name of a folder"),

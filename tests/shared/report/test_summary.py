@@ -2,7 +2,8 @@ import itertools
 
 import pytest
 
-from shared.report.records import AblationFile, Comparison, Trial
+from shared.records.ablation import AblationTable, PairedGain
+from shared.records.trial import Trial
 from shared.report.summary import calibration, member_names, running_best, tables
 
 BOTH = ("self_ensemble", "patch_ensemble")
@@ -11,11 +12,22 @@ BOTH = ("self_ensemble", "patch_ensemble")
 def trial(number, score, mean=None, std=0.1):
     return Trial(
         trial=number,
+        round=0,
         id=f"drn-x4-{number:012x}",
+        point={},
         architecture={"family": "drn"},
         status="failed" if score is None else "done",
+        reason="why" if score is None else None,
         score=score,
+        bicubic=26.0,
+        psnr_rgb={},
         predicted=None if mean is None else {"mean": mean, "std": std},
+        curve=(),
+        steps=0,
+        seed=0,
+        seconds=0.0,
+        elapsed=0.0,
+        cost={},
     )
 
 
@@ -42,7 +54,7 @@ def test_calibration_needs_predictions_of_trials_that_succeeded():
 
 
 def test_rows_are_sorted_into_the_tables(demo):
-    file = AblationFile.model_validate_json((demo / "ablation" / "ablation.json").read_bytes())
+    file = AblationTable.model_validate_json((demo / "ablation" / "ablation.json").read_bytes())
     found = tables(file)
     assert [len(rows) for rows in (found.singles, found.pairs, found.larger, found.others)] == [2, 1, 0, 0]
     assert found.ensemble is found.pairs[0]
@@ -56,7 +68,7 @@ def make_file(members, *, whole_levels=((*BOTH,), ())):
     rows = [{"members": subset, "levels": BOTH, "psnr_rgb": 28.0 + len(subset)} for subset in subsets]
     rows += [{"members": members, "levels": levels, "psnr_rgb": 27.0} for levels in whole_levels if levels != BOTH]
     value = {"schema": "gpnas-sr/ablation/1", "scale": 4, "crop": 4, "bicubic": {"psnr_rgb": 26.0}, "rows": rows}
-    return AblationFile.model_validate(value, strict=False)
+    return AblationTable.model_validate(value, strict=False)
 
 
 def test_a_suite_of_one_is_its_own_ensemble():
@@ -73,7 +85,7 @@ def test_rows_without_a_single_make_no_table():
 
 def compare(metric, b, *, a=("a", "b"), gain=0.1):
     sides = {"a": {"members": a, "levels": BOTH}, "b": {"members": b, "levels": BOTH if b else ()}}
-    return Comparison.model_validate(
+    return PairedGain.model_validate(
         {**sides, "metric": metric, "gain": gain, "low": 0.05, "high": 0.2, "confidence": 0.95}, strict=False
     )
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from shared.records.ablation import BicubicScores, Ensemble, TableRow
+from shared.records.scores import ImageScores
 from train_torch.evaluation.intervals import compare, gain_interval
 
 
@@ -33,9 +35,9 @@ def test_equal_or_few_gains():
 
 
 def row(members, levels, *scores):
-    images = [{"name": str(index), "psnr_rgb": score, "psnr_y": -score} for index, score in enumerate(scores)]
-    means = {metric: float(np.mean([image[metric] for image in images])) for metric in ("psnr_rgb", "psnr_y")}
-    return {"members": members, "levels": levels, **means, "images": images}
+    images = tuple(ImageScores(name=str(index), psnr_rgb=score, psnr_y=-score) for index, score in enumerate(scores))
+    mean = float(np.mean(scores))
+    return TableRow(members=tuple(members), levels=tuple(levels), psnr_rgb=mean, psnr_y=-mean, images=images)
 
 
 def test_the_comparisons_that_are_made():
@@ -43,8 +45,9 @@ def test_the_comparisons_that_are_made():
     rows = [row(["a"], both, 1.0, 2.0), row(["b"], both, 2.0, 2.0), row(["a", "b"], both, 3.0, 4.0)]
     rows.append(row(["a", "b"], ["patch_ensemble"], 3.0, 3.0))
     rows += [row(["a"], [], 0.0, 1.0), row(["b"], [], 1.0, 1.0)]
-    found = compare(rows, row([], [], 0.0, 1.0), suite=["a", "b"])
-    asked = [(entry["metric"], entry["b"]["members"], entry["b"]["levels"], entry["gain"]) for entry in found]
+    bicubic = BicubicScores(images=row([], [], 0.0, 1.0).images)
+    found = compare(rows, bicubic, suite=["a", "b"])
+    asked = [(entry.metric, list(entry.b.members), list(entry.b.levels), entry.gain) for entry in found]
     assert asked == [
         ("psnr_rgb", [], [], 3.0),
         ("psnr_rgb", ["b"], both, 1.5),  # the best by RGB
@@ -55,5 +58,5 @@ def test_the_comparisons_that_are_made():
         ("psnr_y", ["a", "b"], ["patch_ensemble"], -0.5),
         ("psnr_y", ["a"], [], -3.0),
     ]
-    assert all(entry["a"] == {"members": ["a", "b"], "levels": both} for entry in found)
-    assert {entry["interval"] for entry in found} == {"paired Student t over images"}
+    assert all(entry.a == Ensemble(members=("a", "b"), levels=tuple(both)) for entry in found)
+    assert {entry.interval for entry in found} == {"paired Student t over images"}

@@ -20,13 +20,13 @@ from shared.errors import UsageError, WorkError
 from shared.metrics import psnr_rgb
 from shared.records.archive import Archive
 from shared.records.suite import read_suite
+from shared.records.training_log import BestValidation, read_log
 from shared.records.weights import load_weights, save_weights
 from shared.spec import make_spec_file, parse
 from tests.train_torch.training.runs import CONFIG, DRN, DUAL, RCAN, SCALE, spec_file
 from train_torch.config import TrainConfig
 from train_torch.network import build
 from train_torch.training.checkpoint import load_checkpoint
-from train_torch.training.logs import read_log
 from train_torch.training.member import MemberTask, identity
 from train_torch.training.module import initial_training_weights
 from train_torch.training.run import train_suite
@@ -94,11 +94,11 @@ def test_dual_models_are_saved_beside_the_network(run: Path) -> None:
 
 def test_log_has_losses_and_validations(run: Path) -> None:
     lines = read_log(RunFolder(run).log(parse(DUAL).id))
-    assert [line["step"] for line in lines] == [2, 4, 6]
-    assert [line["psnr_rgb"] is not None for line in lines] == [False, True, True]
-    assert set(lines[0]["terms"]) == {"l1", "ms_ssim", "image.0", "dual.0"}
-    best = max((line for line in lines if line["psnr_rgb"]), key=lambda line: line["psnr_rgb"])
-    assert lines[-1]["best"] == {"step": best["step"], "psnr_rgb": best["psnr_rgb"]}
+    assert [line.step for line in lines] == [2, 4, 6]
+    assert [line.psnr_rgb is not None for line in lines] == [False, True, True]
+    assert set(lines[0].terms) == {"l1", "ms_ssim", "image.0", "dual.0"}
+    best = max((line for line in lines if line.psnr_rgb), key=lambda line: line.psnr_rgb)
+    assert lines[-1].best == BestValidation(step=best.step, psnr_rgb=best.psnr_rgb)
 
 
 def test_a_finished_run_is_not_trained_again(run: Path, pack: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_killed_command_run_again_ends_with_the_same_bits(
 
 
 def _timeless(path: Path) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if key != "seconds_per_step"} for line in read_log(path)]
+    return [line.model_dump(exclude={"seconds_per_step"}) for line in read_log(path)]
 
 
 def test_identity_leaves_out_bookkeeping(run: Path, pack: Path) -> None:
