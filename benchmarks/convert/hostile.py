@@ -14,7 +14,9 @@ import resource
 import struct
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -245,6 +247,29 @@ def measured(path: Path, decode: Decode, seconds: int = SECONDS) -> tuple[str, i
     return outcome, memory, spent
 
 
+class Row(NamedTuple):
+    """One hostile file: its size in bytes, what reading it took (MiB, CPU seconds), how it ended, whether code ran."""
+
+    name: str
+    size: int
+    memory: int
+    seconds: float
+    outcome: str
+    ran: bool
+
+
+def rows(folder: Path, decode: Decode, seconds: int = SECONDS) -> Iterator[Row]:
+    """Read every hostile file. To be called in a small, fresh process.
+
+    The memory that a large process has mapped but never used can be filled below the limit, and would be counted.
+    """
+    marker, path = folder / "marker", folder / "file"
+    for name, data in hostile_files(marker).items():
+        path.write_bytes(data)
+        outcome, memory, spent = measured(path, decode, seconds)
+        yield Row(name, len(data), memory, spent, outcome.removeprefix(str(path)), marker.exists())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reader", choices=("ours", "torch", "torch checked"), default="ours")
@@ -255,13 +280,12 @@ def main() -> None:
 
         decoders |= {"torch": decode_bare, "torch checked": decode_checked}
     with tempfile.TemporaryDirectory() as folder:
-        marker, path = Path(folder) / "marker", Path(folder) / "file"
-        for name, data in hostile_files(marker).items():
-            path.write_bytes(data)
-            outcome, memory, seconds = measured(path, decoders[reader])
-            ran = "CODE RAN " if marker.exists() else ""
-            message = outcome.removeprefix(str(path))[:90]
-            print(f"{name:48} {len(data):9} B  {memory:5} MiB  {seconds:5.1f} s  {ran}{message}", flush=True)
+        for row in rows(Path(folder), decoders[reader]):
+            ran = "CODE RAN " if row.ran else ""
+            print(
+                f"{row.name:48} {row.size:9} B  {row.memory:5} MiB  {row.seconds:5.1f} s  {ran}{row.outcome[:90]}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
