@@ -9,11 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.convert.hostile import archive, hostile_files, measured, pickles, tensor
+from benchmarks.convert.hostile import archive, hostile_files, pickles, tensor
 from shared.errors import WeightsError
 from shared.processes import worker_environment
 from weights_convert.convert.foreign.files import read_checkpoint, select
-from weights_convert.convert.foreign.worker import MEMORY, decode
+from weights_convert.convert.foreign.worker import MEMORY
 
 LIMIT_S = 1  # instead of the ten of worker.py: the files that run for ever are stopped sooner
 
