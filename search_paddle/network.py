@@ -10,14 +10,18 @@ from paddle.nn import functional
 
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph as graph_of
-from shared.network.graph import (
+from shared.network.graph import Graph
+from shared.network.initialization import initial_weights
+from shared.network.primitives import (
     INPUT,
     Add,
+    ChannelScale,
     Concat,
     Conv,
     Crop,
     GlobalMean,
-    Graph,
+    Layer,
+    LayerNorm,
     LeakyRelu,
     Multiply,
     PixelShuffle,
@@ -28,7 +32,6 @@ from shared.network.graph import (
     Scale,
     Sigmoid,
 )
-from shared.network.initialization import initial_weights
 from shared.records.weights import check_arrays, check_graph_weights
 from shared.resize import upscaling_matrix
 
@@ -42,9 +45,9 @@ class Network(nn.Layer):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        self.convs = _convs(graph)
-        for name, conv in self.convs.items():
-            _attach(self, name, conv)
+        self.layers = {node.owner: _layer(node) for node in graph.weighted()}
+        for name, layer in self.layers.items():
+            _attach(self, name, layer)
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The graph's outputs."""
@@ -70,27 +73,27 @@ class Network(nn.Layer):
 
         An output is let go when its last reader has run.
         """
-        last = {name: node.name for node in self.graph.nodes for name in node.inputs}
+        last = self.graph.last_use()
         values = {INPUT: see(INPUT, image)}
-        for node in self.graph.nodes:
+        for place, node in enumerate(self.graph.nodes):
             values[node.name] = see(node.name, self.node_output(node, [values[name] for name in node.inputs]))
-            for name in {name for name in node.inputs if last[name] == node.name}:
+            for name in {name for name in node.inputs if last[name] == place}:
                 del values[name]
 
     def node_output(self, node: Primitive, inputs: list[Tensor]) -> Tensor:
         """The output of one node, given its inputs."""
         x = inputs[0]
         match node:
-            case Conv():
-                return self.convs[node.owner](x)
+            case Conv() | LayerNorm() | ChannelScale():
+                return self.layers[node.owner](x)
             case Add():
                 return x + inputs[1]
             case Multiply():
                 return x * inputs[1]
             case Concat(axis=axis):
                 return paddle.concat(inputs, axis=axis)
-            case Crop(rows=rows, columns=columns):
-                return x[:, :, slice(*rows), slice(*columns)]
+            case Crop(maps=maps, rows=rows, columns=columns):
+                return x[:, slice(*maps), slice(*rows), slice(*columns)]
             case Scale(factor=factor):
                 return x * factor
             case Relu():
@@ -104,7 +107,7 @@ class Network(nn.Layer):
             case PixelShuffle(factor=factor):
                 return functional.pixel_shuffle(x, factor)
             case Resize(factor=factor, kernel=kernel):
-                return enlarge(x, factor, kernel)
+                return resize(x, factor, kernel)
 
 
 def build(
@@ -144,28 +147,59 @@ def set_weights(network: nn.Layer, weights: Mapping[str, np.ndarray]) -> None:
         tensor.set_value(np.ascontiguousarray(weights[name], dtype=tensor.numpy().dtype))
 
 
-def enlarge(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
+def resize(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
     """Resize as two matrix products."""
     rows, columns = (paddle.to_tensor(upscaling_matrix(size, factor, kernel), dtype=x.dtype) for size in x.shape[2:])
     return paddle.matmul(paddle.matmul(rows, x), columns, transpose_y=True)
 
 
-def _convs(graph: Graph) -> dict[str, nn.Layer]:
-    return {node.owner: _conv(node) for node in graph.convs()}
+class _LayerNorm(nn.Layer):
+    """As `shared.network.primitives.LayerNorm`: two means and a division, which both frameworks compute alike in float64."""
+
+    def __init__(self, node: LayerNorm) -> None:
+        super().__init__()
+        self.eps = node.eps
+        self.weight, self.bias = (self.create_parameter([node.channels]) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x - x.mean(1, keepdim=True)
+        y = centred / ((centred * centred).mean(1, keepdim=True) + self.eps).sqrt()
+        return y * self.weight.reshape([-1, 1, 1]) + self.bias.reshape([-1, 1, 1])
+
+
+class _ChannelScale(nn.Layer):
+    def __init__(self, node: ChannelScale) -> None:
+        super().__init__()
+        self.weight = self.create_parameter([node.channels])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight.reshape([-1, 1, 1])
+
+
+def _layer(node: Layer) -> nn.Layer:
+    """The layer that holds a node's arrays; their values come later."""
+    match node:
+        case LayerNorm():
+            layer: nn.Layer = _LayerNorm(node)
+        case ChannelScale():
+            layer = _ChannelScale(node)
+        case Conv():
+            layer = _conv(node)
+    for parameter in layer.parameters():
+        parameter.stop_gradient = not node.trainable
+    return layer
 
 
 def _conv(node: Conv) -> nn.Layer:
-    conv = nn.Conv2D(
+    return nn.Conv2D(
         node.in_channels,
         node.channels,
         node.kernel,
         stride=node.stride,
         padding=node.padding,
+        groups=node.groups,
         bias_attr=None if node.bias else False,
     )
-    for parameter in conv.parameters():
-        parameter.stop_gradient = not node.trainable
-    return conv
 
 
 def _attach(root: nn.Layer, name: str, layer: nn.Layer) -> None:

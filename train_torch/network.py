@@ -10,14 +10,18 @@ from torch.nn import functional
 
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph as graph_of
-from shared.network.graph import (
+from shared.network.graph import Graph
+from shared.network.initialization import initial_weights
+from shared.network.primitives import (
     INPUT,
     Add,
+    ChannelScale,
     Concat,
     Conv,
     Crop,
     GlobalMean,
-    Graph,
+    Layer,
+    LayerNorm,
     LeakyRelu,
     Multiply,
     PixelShuffle,
@@ -29,7 +33,6 @@ from shared.network.graph import (
     Sigmoid,
     Span,
 )
-from shared.network.initialization import initial_weights
 from shared.records.weights import check_arrays, check_graph_weights
 from shared.resize import upscaling_matrix
 
@@ -82,19 +85,18 @@ def build_graph(
     """
     code = fx.Graph()
     values = {"input": code.placeholder("input")}
-    convs: dict[str, nn.Module] = {}
+    layers: dict[str, nn.Module] = {}
     spent = spent_inputs(graph) if in_place else {}
     for node in graph.nodes:
         inputs = [_cast(code, values[name], name in half, node.name in half) for name in node.inputs]
-        values[node.name] = _emit(code, convs, node, inputs, spent=spent.get(node.name))
+        values[node.name] = _emit(code, layers, node, inputs, spent=spent.get(node.name))
     results = tuple(values[name] for name in graph.outputs)
     code.output(results if len(results) > 1 else results[0])
-    module = fx.GraphModule(convs, code, class_name="Network")
+    module = fx.GraphModule(layers, code, class_name="Network")
     module.meta[GRAPH] = graph, module.code
     set_weights(module, weights)
-    for conv in graph.convs():
-        if conv.name in half:
-            convs[conv.owner].to(torch.bfloat16)
+    for owner in {node.owner for node in graph.weighted() if node.name in half}:
+        layers[owner].to(torch.bfloat16)
     return module
 
 
@@ -160,19 +162,19 @@ def _code_name(name: str) -> str:
 
 def spent_inputs(graph: Graph) -> dict[str, int]:
     """Node -> which of its inputs may be written over: an array of its own, not a view nor seen through one, read last here."""
-    last = {name: node.name for node in graph.nodes for name in node.inputs} | dict.fromkeys(graph.outputs, "")
+    last = graph.last_use()
     views = {name for node in graph.nodes if isinstance(node, Crop) for name in (node.name, *node.inputs)}
     spent: dict[str, int] = {}
-    for node in graph.nodes:
+    for place, node in enumerate(graph.nodes):
         candidates = node.inputs if isinstance(node, Add) else node.inputs[:1]
-        free = [i for i, x in enumerate(candidates) if last[x] == node.name and x not in views and x != INPUT]
+        free = [i for i, x in enumerate(candidates) if last[x] == place and x not in views and x != INPUT]
         if isinstance(node, Add | Multiply | Relu) and free and len(set(node.inputs)) == len(node.inputs):
             spent[node.name] = free[0]
     return spent
 
 
 def _emit(
-    code: fx.Graph, convs: dict[str, nn.Module], node: Primitive, inputs: list[fx.Node], *, spent: int | None = None
+    code: fx.Graph, layers: dict[str, nn.Module], node: Primitive, inputs: list[fx.Node], *, spent: int | None = None
 ) -> fx.Node:
     """One line of code for one node; the input number `spent` may be written over."""
 
@@ -184,8 +186,8 @@ def _emit(
             method = {Add: "add_", Multiply: "mul_", Relu: "relu_"}[type(node)]
             others = [x for i, x in enumerate(inputs) if i != spent]
             return code.create_node("call_method", method, (inputs[spent], *others), name=_code_name(node.name))
-        case Conv():
-            convs.setdefault(node.owner, _conv(node))
+        case Conv() | LayerNorm() | ChannelScale():
+            layers.setdefault(node.owner, _layer(node))
             return code.create_node("call_module", node.owner, tuple(inputs), name=_code_name(node.name))
         case Add():
             return call(torch.add, *inputs)
@@ -193,8 +195,8 @@ def _emit(
             return call(torch.mul, *inputs)
         case Concat(axis=axis):
             return call(torch.cat, inputs, axis)
-        case Crop(rows=rows, columns=columns):
-            return call(crop, *inputs, rows, columns)
+        case Crop(maps=maps, rows=rows, columns=columns):
+            return call(crop, *inputs, maps, rows, columns)
         case Scale(factor=factor):
             return call(torch.mul, *inputs, factor)
         case Relu():
@@ -208,7 +210,7 @@ def _emit(
         case PixelShuffle(factor=factor):
             return call(functional.pixel_shuffle, *inputs, factor)
         case Resize(factor=factor, kernel=kernel):
-            return call(enlarge, *inputs, factor, kernel)
+            return call(resize, *inputs, factor, kernel)
 
 
 def _cast(code: fx.Graph, value: fx.Node, is_half: bool, as_half: bool) -> fx.Node:
@@ -217,14 +219,57 @@ def _cast(code: fx.Graph, value: fx.Node, is_half: bool, as_half: bool) -> fx.No
     return code.call_method("to", (value, torch.bfloat16 if as_half else torch.float32))
 
 
+class LayerNorm2d(nn.Module):
+    """As `shared.network.primitives.LayerNorm`: two means and a division, which both frameworks compute alike in float64."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> the same shape."""
+        centred = x - x.mean(1, keepdim=True)
+        y = centred / ((centred * centred).mean(1, keepdim=True) + self.eps).sqrt()
+        return y * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class ChannelScale2d(nn.Module):
+    """As `shared.network.primitives.ChannelScale`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> the same shape."""
+        return x * self.weight[:, None, None]
+
+
+def _layer(node: Layer) -> nn.Module:
+    """The module that holds a node's arrays; their values come later."""
+    match node:
+        case LayerNorm(channels=channels, eps=eps):
+            layer: nn.Module = LayerNorm2d(channels, eps)
+        case ChannelScale(channels=channels):
+            layer = ChannelScale2d(channels)
+        case Conv():
+            layer = _conv(node)
+    return layer.requires_grad_(node.trainable)
+
+
 def _conv(node: Conv) -> nn.Conv2d:
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # the layer draws weights that nobody keeps: leave the caller's generator alone
-        conv = nn.Conv2d(
-            node.in_channels, node.channels, node.kernel, stride=node.stride, padding=node.padding, bias=node.bias
+    # the layer draws weights that nobody keeps: leave the caller's generator alone
+    with torch.random.fork_rng(devices=[]):
+        return nn.Conv2d(
+            node.in_channels,
+            node.channels,
+            node.kernel,
+            stride=node.stride,
+            padding=node.padding,
+            groups=node.groups,
+            bias=node.bias,
         )
-    return conv.requires_grad_(node.trainable)
 
 
 def global_mean(x: Tensor) -> Tensor:
@@ -232,12 +277,12 @@ def global_mean(x: Tensor) -> Tensor:
     return x.mean((2, 3), keepdim=True)
 
 
-def crop(x: Tensor, rows: Span, columns: Span) -> Tensor:
-    """Some rows and columns, as a view."""
-    return x[:, :, slice(*rows), slice(*columns)]
+def crop(x: Tensor, maps: Span, rows: Span, columns: Span) -> Tensor:
+    """Some channels, rows and columns, as a view."""
+    return x[:, slice(*maps), slice(*rows), slice(*columns)]
 
 
-def enlarge(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
+def resize(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
     """Resize as two matrix products, in the tensor's own precision, whatever autocast says."""
     rows, columns = (
         torch.tensor(upscaling_matrix(size, factor, kernel), dtype=x.dtype, device=x.device) for size in x.shape[2:]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.network.graph import Graph, Primitive
+from shared.network.graph import Graph
+from shared.network.primitives import Primitive
 from shared.spec import parse
 
 NETS = {

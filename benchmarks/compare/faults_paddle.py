@@ -12,7 +12,8 @@ from paddle.nn import functional
 
 from search_paddle.network import Network, build_graph, set_weights
 from shared.network.architecture import ArchSpec
-from shared.network.graph import Graph, Primitive
+from shared.network.graph import Graph
+from shared.network.primitives import Primitive
 from weights_convert.compare.case import DType
 from weights_convert.compare.dump.train_paddle import PaddleTraining
 from weights_convert.compare.recipe import Recipe

@@ -1,4 +1,4 @@
-"""The neutral description of a network: a list of named primitives.
+"""The neutral description of a network: a list of named primitives, and the builder that families write it with.
 
 A `Graph` is data. Each framework interprets it (`search_paddle/network.py`, `train_torch/network.py`), and so does the float64
 NumPy executor (`reference.py`); cost is read off it (`cost.py`). Node names are weight names: the convolution `head.0` owns the
@@ -9,142 +9,34 @@ Tensors are (n, c, h, w), float, in the network's own range. The node `input` st
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-INPUT = "input"
-
-ResizeKernel = Literal["cubic", "cubic_torch"]
-Axis = Literal[1, 2, 3]  # channels, height, width
-Span = tuple[int, int | None]  # start and stop of a Python slice
-EVERYTHING: Span = (0, None)
-Shape = tuple[int, int, int]  # channels, height, width
-
-
-@dataclass(frozen=True, slots=True)
-class Affine:
-    """Fixed first weights of a 1x1 convolution with as many inputs as outputs: y_c = x_c + offset_c."""
-
-    offset: tuple[float, ...]
-
-
-Initial = Literal["uniform", "zero"] | Affine
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
-    """What every primitive has.
-
-    Attributes:
-        name: unique in its graph; dots nest, as in state dicts.
-        inputs: names of earlier nodes, or `input`.
-        channels: channels of the output.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    channels: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conv(Node):
-    """Square convolution (cross-correlation), zero padding, no groups.
-
-    Weight (channels, in_channels, kernel, kernel), bias (channels). `initial` says where the first weights come from:
-    "uniform" is PyTorch's default (weight and bias uniform in ±1/√fan_in), "zero" starts the layer silent, an `Affine`
-    is fixed.
-    `weights` names the node whose arrays are used where several nodes share them; empty: its own.
-    """
-
-    in_channels: int
-    kernel: int
-    stride: int = 1
-    padding: int
-    bias: bool = True
-    trainable: bool = True
-    initial: Initial = "uniform"
-    weights: str = ""
-
-    @property
-    def owner(self) -> str:
-        """Name under which the arrays stand: `<owner>.weight`, `<owner>.bias`."""
-        return self.weights or self.name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Add(Node):
-    """Sum of two tensors of one shape."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Multiply(Node):
-    """Product of two tensors; the second may be (n, c, 1, 1)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Concat(Node):
-    """Concatenation along channels; along height or width in rewritten networks (shared/network/rewrites.py)."""
-
-    axis: Axis = 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Crop(Node):
-    """Rows and columns start:stop, as Python slices; negative ones count from the far border."""
-
-    rows: Span = EVERYTHING
-    columns: Span = EVERYTHING
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scale(Node):
-    """Multiplication by a constant."""
-
-    factor: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Relu(Node):
-    """max(x, 0)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LeakyRelu(Node):
-    """x where x > 0, slope·x elsewhere."""
-
-    slope: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sigmoid(Node):
-    """1 / (1 + exp(-x))."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GlobalMean(Node):
-    """Mean over the width, then over the height: (n, c, 1, 1). The order of the two means keeps float32 exact enough."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PixelShuffle(Node):
-    """Channel c·r²+i·r+j becomes pixel (i, j) of an r×r cell of channel c."""
-
-    factor: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resize(Node):
-    """Enlargement by an integer factor, as two products with the matrices of `shared.resize.resize_matrix`.
-
-    `cubic` is a = -0.5 with mirrored edges (MATLAB's), `cubic_torch` a = -0.75 with repeated edges (torch's and Paddle's).
-    """
-
-    factor: int
-    kernel: ResizeKernel
-
-
-Primitive = (
-    Conv | Add | Multiply | Concat | Crop | Scale | Relu | LeakyRelu | Sigmoid | GlobalMean | PixelShuffle | Resize
+from shared.network.primitives import (
+    EVERYTHING,
+    INPUT,
+    Add,
+    Axis,
+    ChannelScale,
+    Concat,
+    Conv,
+    Crop,
+    GlobalMean,
+    Initial,
+    Layer,
+    LayerNorm,
+    LeakyRelu,
+    Multiply,
+    PixelShuffle,
+    Primitive,
+    Relu,
+    Resize,
+    ResizeKernel,
+    Scale,
+    Sigmoid,
+    Span,
+    Weighted,
 )
+
+Shape = tuple[int, int, int]  # channels, height, width
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,18 +53,23 @@ class Graph:
     outputs: tuple[str, ...]
     in_channels: int = 3
 
-    def convs(self) -> Iterator[Conv]:
-        """The convolutions, in order: the only nodes with weights."""
-        return (node for node in self.nodes if isinstance(node, Conv))
+    def weighted(self) -> Iterator[Layer]:
+        """The nodes with weights, in order."""
+        return (node for node in self.nodes if isinstance(node, Weighted))
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight array, in order."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for conv in self.convs():
-            shapes[f"{conv.owner}.weight"] = (conv.channels, conv.in_channels, conv.kernel, conv.kernel)
-            if conv.bias:
-                shapes[f"{conv.owner}.bias"] = (conv.channels,)
-        return shapes
+        return {name: shape for node in self.nodes for name, shape in node.weight_shapes().items()}
+
+    def trainable(self) -> list[str]:
+        """Names of the weight arrays that a training changes, in order."""
+        frozen = {node.owner for node in self.weighted() if not node.trainable}
+        return [name for name in self.weight_shapes() if name.rpartition(".")[0] not in frozen]
+
+    def last_use(self) -> dict[str, int]:
+        """Value -> place of the node that reads it last; the number of nodes for outputs, its own place if nobody reads it."""
+        places = {name: place for place, node in enumerate(self.nodes) for name in (*node.inputs, node.name)}
+        return places | dict.fromkeys(self.outputs, len(self.nodes))
 
     def inference(self) -> "Graph":
         """The same network with the super-resolved image as its only output: nodes that do not reach it are left out."""
@@ -187,28 +84,8 @@ class Graph:
         """(channels, height, width) of every node's output, `input` included, for an input of height x width px."""
         shapes: dict[str, Shape] = {INPUT: (self.in_channels, height, width)}
         for node in self.nodes:
-            sizes = [shapes[name][1:] for name in node.inputs]
-            shapes[node.name] = (node.channels, *_output_size(node, sizes))
+            shapes[node.name] = (node.channels, *node.output_size(*(shapes[name][1:] for name in node.inputs)))
         return shapes
-
-
-def _output_size(node: Primitive, sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    height, width = sizes[0]
-    match node:
-        case Conv(kernel=kernel, stride=stride, padding=padding):
-            return (height + 2 * padding - kernel) // stride + 1, (width + 2 * padding - kernel) // stride + 1
-        case PixelShuffle(factor=factor) | Resize(factor=factor):
-            return height * factor, width * factor
-        case GlobalMean():
-            return 1, 1
-        case Crop(rows=rows, columns=columns):
-            return len(range(height)[slice(*rows)]), len(range(width)[slice(*columns)])
-        case Concat(axis=2):
-            return sum(size[0] for size in sizes), width
-        case Concat(axis=3):
-            return height, sum(size[1] for size in sizes)
-        case _:
-            return height, width
 
 
 class GraphBuilder:
@@ -235,12 +112,30 @@ class GraphBuilder:
         *,
         stride: int = 1,
         padding: int | None = None,
+        groups: int = 1,
         bias: bool = True,
         trainable: bool = True,
         initial: Initial = "uniform",
         weights: str = "",
     ) -> str:
-        """Convolution; padding defaults to kernel // 2."""
+        """Convolution.
+
+        Args:
+            name: of the node.
+            x: name of the input.
+            channels: of the output.
+            kernel: side, px.
+            stride: px.
+            padding: zeros on each side, px; None: kernel // 2.
+            groups: divides both numbers of channels.
+            bias: whether a number is added to each channel.
+            trainable: whether a training changes the weights.
+            initial: where the initial weights come from.
+            weights: the node whose arrays are used; empty: its own.
+        """
+        assert self._channels[x] % groups == channels % groups == 0, (
+            f"{name}: channels do not divide by {groups} groups"
+        )
         return self._append(
             Conv(
                 name=name,
@@ -250,12 +145,21 @@ class GraphBuilder:
                 kernel=kernel,
                 stride=stride,
                 padding=kernel // 2 if padding is None else padding,
+                groups=groups,
                 bias=bias,
                 trainable=trainable,
                 initial=initial,
                 weights=weights,
             )
         )
+
+    def layer_norm(self, name: str, x: str, eps: float) -> str:
+        """Normalisation over the channels."""
+        return self._append(LayerNorm(name=name, inputs=(x,), channels=self._channels[x], eps=eps))
+
+    def channel_scale(self, name: str, x: str) -> str:
+        """A learned factor for each channel."""
+        return self._append(ChannelScale(name=name, inputs=(x,), channels=self._channels[x]))
 
     def add(self, name: str, a: str, b: str) -> str:
         """Sum."""
@@ -274,9 +178,12 @@ class GraphBuilder:
         total = sum(channels) if axis == 1 else channels[0]
         return self._append(Concat(name=name, inputs=inputs, channels=total, axis=axis))
 
-    def crop(self, name: str, x: str, *, rows: Span = EVERYTHING, columns: Span = EVERYTHING) -> str:
-        """Some rows and columns."""
-        return self._append(Crop(name=name, inputs=(x,), channels=self._channels[x], rows=rows, columns=columns))
+    def crop(
+        self, name: str, x: str, *, maps: Span = EVERYTHING, rows: Span = EVERYTHING, columns: Span = EVERYTHING
+    ) -> str:
+        """Some channels, rows and columns."""
+        channels = len(range(self._channels[x])[slice(*maps)])
+        return self._append(Crop(name=name, inputs=(x,), channels=channels, maps=maps, rows=rows, columns=columns))
 
     def copy(self, node: Primitive) -> str:
         """A node of another graph, whose inputs are there."""
@@ -310,7 +217,7 @@ class GraphBuilder:
         return self._append(PixelShuffle(name=name, inputs=(x,), channels=channels, factor=factor))
 
     def resize(self, name: str, x: str, factor: int, kernel: ResizeKernel) -> str:
-        """Enlargement."""
+        """Upscaling by a whole factor."""
         return self._append(Resize(name=name, inputs=(x,), channels=self._channels[x], factor=factor, kernel=kernel))
 
     def graph(self, *outputs: str) -> Graph:

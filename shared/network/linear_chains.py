@@ -1,11 +1,11 @@
 """Chains of affine nodes (convolution, pixel shuffle, constant) as one convolution and one shuffle, exactly, borders included.
 
-Inside the image, convolution-shuffle-convolution is one convolution at the size before the shuffle: kernel K with reach R. At the
+Inside the image, convolution-shuffle-convolution is one convolution at the size before the shuffle: kernel K of radius R. At the
 border it is not, as the later convolutions see zeros outside the image, not what the earlier ones would make there. That
 concerns the outermost pixel alone (chains where it concerns more are left alone), and there the chain is still affine: a row of
 border pixels has a kernel of its own, and so has each corner. Notation:
 
-    R    reach of the whole chain, px before the first shuffle: 2 for an upsampler of 3x3 convolutions at x2, x3 and x4
+    R    radius of the whole chain, px before the first shuffle: 2 for an upsampler of 3x3 convolutions at x2, x3 and x4
     rim  px at the border where K is wrong: 0 or 1
     S    R + rim, px of a strip that decides its border pixel
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.network.graph import Conv, PixelShuffle, Primitive, Scale
+from shared.network.primitives import Conv, PixelShuffle, Primitive, Scale
 from shared.network.reference import Array, apply
 
 Weights = Mapping[str, NDArray[Any]]
@@ -31,9 +31,9 @@ PLACES: tuple[Place, ...] = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)
 
 
 def is_affine(node: Primitive) -> bool:
-    """Whether a node may stand in a chain: its convolutions keep the size."""
+    """Whether a node may stand in a chain: its convolutions keep the size and mix all channels."""
     match node:
-        case Conv(stride=1, kernel=kernel, padding=padding):
+        case Conv(stride=1, groups=1, kernel=kernel, padding=padding):
             return kernel == 2 * padding + 1
         case PixelShuffle() | Scale():
             return True
@@ -59,9 +59,9 @@ class Chain:
         return prod(node.factor for node in self.nodes if isinstance(node, PixelShuffle))
 
     @property
-    def reach(self) -> int:
+    def radius(self) -> int:
         """R."""
-        return ceil(sum((reach for _, reach in self._reaches()), Fraction(0)))
+        return ceil(sum((radius for _, radius in self._radii()), Fraction(0)))
 
     @property
     def rim(self) -> int:
@@ -69,12 +69,12 @@ class Chain:
 
         The first padding does no harm where nothing before it adds a constant: there zeros stay zeros.
         """
-        padded = [(conv, reach) for conv, reach in self._reaches() if reach]
+        padded = [(conv, radius) for conv, radius in self._radii() if radius]
         if not padded:
             return 0
         before = self.nodes[: self.nodes.index(padded[0][0])]
         harmless = not any(isinstance(node, Conv) and node.bias for node in before)
-        return ceil(sum((reach for _, reach in padded[1 if harmless else 0 :]), Fraction(0)))
+        return ceil(sum((radius for _, radius in padded[1 if harmless else 0 :]), Fraction(0)))
 
     @property
     def macs(self) -> Fraction:
@@ -84,15 +84,15 @@ class Chain:
             if isinstance(node, PixelShuffle):
                 area *= node.factor**2
             if isinstance(node, Conv):
-                total += area * node.channels * node.in_channels * node.kernel**2
+                total += area * node.macs
         return total
 
     @property
     def collapsed_macs(self) -> int:
         """The same for the one convolution that takes its place."""
-        return self.nodes[-1].channels * self.factor**2 * self.in_channels * (2 * self.reach + 1) ** 2
+        return self.nodes[-1].channels * self.factor**2 * self.in_channels * (2 * self.radius + 1) ** 2
 
-    def _reaches(self) -> list[tuple[Conv, Fraction]]:
+    def _radii(self) -> list[tuple[Conv, Fraction]]:
         """Each convolution, and how far it sees to one side, px of the input."""
         found, spacing = [], Fraction(1)
         for node in self.nodes:
@@ -115,15 +115,15 @@ def kernel_at(chain: Chain, weights: Weights, place: Place) -> tuple[Array, Arra
         Kernel (channels·factor², in_channels, 2R+1, 2R+1), centred on the pixel, zero where it lies outside the image; constant
         (channels·factor²). Channel order is that before a shuffle by factor.
     """
-    reach, factor = chain.reach, chain.factor
-    sizes = [2 * reach + 1 if side == 0 else reach + 1 for side in place]
-    y, x = (0 if side == -1 else reach for side in place)
+    radius, factor = chain.radius, chain.factor
+    sizes = [2 * radius + 1 if side == 0 else radius + 1 for side in place]
+    y, x = (0 if side == -1 else radius for side in place)
     cells = chain.nodes[-1].channels * factor**2
     unit = np.zeros((cells, cells, *sizes))
     unit[np.arange(cells), np.arange(cells), y, x] = 1
     derivative = _adjoint(chain, weights, _shuffle(unit, factor))
-    kernel = np.zeros((*derivative.shape[:2], 2 * reach + 1, 2 * reach + 1))
-    kernel[:, :, reach - y : reach - y + sizes[0], reach - x : reach - x + sizes[1]] = derivative
+    kernel = np.zeros((*derivative.shape[:2], 2 * radius + 1, 2 * radius + 1))
+    kernel[:, :, radius - y : radius - y + sizes[0], radius - x : radius - x + sizes[1]] = derivative
     constant = _unshuffle(_forward(chain, weights, np.zeros((1, chain.in_channels, *sizes))), factor)[0, :, y, x]
     return kernel, constant
 

@@ -8,14 +8,16 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from shared.network.graph import (
+from shared.network.graph import Graph
+from shared.network.primitives import (
     INPUT,
     Add,
+    ChannelScale,
     Concat,
     Conv,
     Crop,
     GlobalMean,
-    Graph,
+    LayerNorm,
     LeakyRelu,
     Multiply,
     PixelShuffle,
@@ -59,8 +61,14 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[An
             return x * inputs[1]
         case Concat(axis=axis):
             return np.concatenate(inputs, axis=axis)
-        case Crop():
-            return x[:, :, slice(*node.rows), slice(*node.columns)]
+        case LayerNorm(owner=owner, eps=eps):
+            centred = x - x.mean(axis=1, keepdims=True)
+            y = centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + eps)
+            return np.asarray(y * by_channel(weights[f"{owner}.weight"]) + by_channel(weights[f"{owner}.bias"]))
+        case ChannelScale(owner=owner):
+            return np.asarray(x * by_channel(weights[f"{owner}.weight"]))
+        case Crop(maps=maps, rows=rows, columns=columns):
+            return x[:, slice(*maps), slice(*rows), slice(*columns)]
         case Scale(factor=factor):
             return x * factor
         case Relu():
@@ -84,11 +92,15 @@ def _conv(node: Conv, x: Array, weights: Mapping[str, NDArray[Any]]) -> Array:
     pad = node.padding
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = sliding_window_view(padded, (1, 1, node.kernel, node.kernel))[:, :, :: node.stride, :: node.stride, 0, 0]
-    y: Array = np.asarray(np.tensordot(windows, weight, axes=((1, 4, 5), (1, 2, 3))), dtype=np.float64)
-    y = y.transpose(0, 3, 1, 2)
-    if node.bias:
-        y = y + weights[f"{node.owner}.bias"].astype(np.float64)[:, None, None]
-    return y
+    parts = zip(np.split(windows, node.groups, axis=1), np.split(weight, node.groups), strict=True)
+    results = [np.tensordot(part, own, axes=((1, 4, 5), (1, 2, 3))) for part, own in parts]
+    y: Array = np.concatenate(results, axis=3, dtype=np.float64).transpose(0, 3, 1, 2)
+    return y + by_channel(weights[f"{node.owner}.bias"]) if node.bias else y
+
+
+def by_channel(weight: NDArray[Any]) -> Array:
+    """(c) as float64 (c, 1, 1)."""
+    return weight.astype(np.float64)[:, None, None]
 
 
 def _pixel_shuffle(x: Array, factor: int) -> Array:

@@ -4,7 +4,7 @@ The Graph of a family stays the definition; a rule looks for a form that it prov
 
     collapse   an affine end such as convolution-shuffle-convolution-shuffle-convolution becomes one convolution before one
                shuffle, with kernels of their own for the outermost pixels (shared/network/linear_chains.py)
-    stencils   enlargement as two dense products becomes a convolution of the few pixels that count, and a shuffle
+    stencils   upscaling as two dense products becomes a convolution of the few pixels that count, and a shuffle
     join       a sum of two shuffled images becomes the shuffle of their sum
     fold       constants and 1x1 convolutions go into the neighbouring convolution. A mean shift before a padded convolution
                stays: its zeros outside the image are not shifted
@@ -19,23 +19,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.network.graph import (
+from shared.network.graph import Graph, GraphBuilder
+from shared.network.linear_chains import PLACES, Chain, Place, is_affine, kernel_at, longest_saving
+from shared.network.primitives import (
     EVERYTHING,
     INPUT,
     Add,
     Conv,
-    Graph,
-    GraphBuilder,
     PixelShuffle,
     Primitive,
     Resize,
     Scale,
     Span,
+    Weighted,
 )
-from shared.network.linear_chains import PLACES, Chain, Place, is_affine, kernel_at, longest_saving
 from shared.resize import upscaling_matrix
 
-REACH = 2  # px that the cubic sees to one side
+RADIUS = 2  # px that the cubic sees to one side
 ROWS = {-1: "top", 0: "inside", 1: "bottom"}
 COLUMNS = {-1: "left", 0: "inside", 1: "right"}
 
@@ -75,7 +75,7 @@ def collapse(net: Rewritten) -> Rewritten:
 
 
 def stencils(net: Rewritten) -> Rewritten:
-    """A convolution and a shuffle in the place of every enlargement."""
+    """A convolution and a shuffle in the place of every upscaling."""
     for node in net.graph.nodes:
         if isinstance(node, Resize) and (stencil := _stencil(node)) is not None:
             net = _replace_resize(net, node, *stencil)
@@ -102,12 +102,10 @@ def fold(net: Rewritten) -> Rewritten:
 
 
 def own(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> Rewritten:
-    """The network with arrays for every convolution under its own name, shared ones too."""
-    nodes = tuple(replace(node, weights="") if isinstance(node, Conv) else node for node in graph.nodes)
+    """The network with arrays for every node under its own name, shared ones too."""
+    nodes = tuple(replace(node, weights="") if isinstance(node, Weighted) else node for node in graph.nodes)
     arrays = {
-        f"{conv.name}.{part}": weights[f"{conv.owner}.{part}"]
-        for conv in graph.convs()
-        for part in (("weight", "bias") if conv.bias else ("weight",))
+        f"{node.name}.{part}": weights[f"{node.owner}.{part}"] for node in graph.weighted() for part in node.parts()
     }
     return Rewritten(graph=replace(graph, nodes=nodes), weights=arrays)
 
@@ -168,17 +166,17 @@ def _replace_chain(net: Rewritten, chain: Chain) -> Rewritten:
     graph = _rebuilt(net.graph, {node.name for node in chain.nodes}, last, build)
     arrays = {f"{name}.weight": kernel for name, (kernel, _) in kernels.items()}
     arrays |= {f"{name}.bias": constant for name, (_, constant) in kernels.items()}
-    least = _least_side(net.graph, source, chain.reach + 1) if chain.rim else 1
+    least = _least_side(net.graph, source, chain.radius + 1) if chain.rim else 1
     return _with(net, graph, arrays, least_side=least)
 
 
 def _at_place(g: GraphBuilder, name: str, chain: Chain, place: Place) -> str:
     """Adds the convolution of one place: the inside, a border without its corners, or a corner."""
-    source, side = chain.nodes[0].inputs[0], 2 * chain.reach + 1
+    source, side = chain.nodes[0].inputs[0], 2 * chain.radius + 1
     cells = chain.nodes[-1].channels * chain.factor**2
     if place == (0, 0):
-        return g.conv(name, source, cells, side, padding=chain.reach - chain.rim)
-    strip: dict[int, Span] = {-1: (0, chain.reach + 1), 0: EVERYTHING, 1: (-chain.reach - 1, None)}
+        return g.conv(name, source, cells, side, padding=chain.radius - chain.rim)
+    strip: dict[int, Span] = {-1: (0, chain.radius + 1), 0: EVERYTHING, 1: (-chain.radius - 1, None)}
     border: dict[int, Span] = {-1: (0, 1), 0: (1, -1), 1: (-1, None)}
     y, x = place
     region = g.crop(f"{name}.strip", source, rows=strip[y], columns=strip[x])
@@ -186,20 +184,20 @@ def _at_place(g: GraphBuilder, name: str, chain: Chain, place: Place) -> str:
 
 
 def _stencil(node: Resize) -> tuple[NDArray[np.float64], bool] | None:
-    """Weights (factor, 2·REACH+1) of the pixels around each, and whether the edge is mirrored or repeated; None: other."""
-    size, factor = 4 * REACH, node.factor
+    """Weights (factor, 2·RADIUS+1) of the pixels around each, and whether the edge is mirrored or repeated; None: other."""
+    size, factor = 4 * RADIUS, node.factor
     matrix = upscaling_matrix(size, factor, node.kernel)
-    weights = matrix[factor * REACH : factor * (REACH + 1), : 2 * REACH + 1]
+    weights = matrix[factor * RADIUS : factor * (RADIUS + 1), : 2 * RADIUS + 1]
     for mirrored in (True, False):
-        padded = np.pad(np.eye(size), ((REACH, REACH), (0, 0)), mode="symmetric" if mirrored else "edge")
-        again = np.concatenate([weights @ padded[y : y + 2 * REACH + 1] for y in range(size)])
+        padded = np.pad(np.eye(size), ((RADIUS, RADIUS), (0, 0)), mode="symmetric" if mirrored else "edge")
+        again = np.concatenate([weights @ padded[y : y + 2 * RADIUS + 1] for y in range(size)])
         if np.abs(again - matrix).max() <= 1e-15 * size:
             return weights, mirrored
     return None
 
 
 def _replace_resize(net: Rewritten, node: Resize, weights: NDArray[np.float64], mirrored: bool) -> Rewritten:
-    channels, factor, side = node.channels, node.factor, 2 * REACH + 1
+    channels, factor, side = node.channels, node.factor, 2 * RADIUS + 1
     kernel = np.zeros((channels, factor, factor, channels, side, side))
     kernel[range(channels), :, :, range(channels)] = np.einsum("iy,jx->ijyx", weights, weights)
     arrays = {f"{node.name}.stencil.weight": kernel.reshape(-1, channels, side, side)}
@@ -210,16 +208,16 @@ def _replace_resize(net: Rewritten, node: Resize, weights: NDArray[np.float64], 
         x = g.conv(f"{node.name}.stencil", x, channels * factor**2, side, padding=0, bias=False)
         g.pixel_shuffle(node.name, x, factor)
 
-    least = _least_side(net.graph, node.inputs[0], REACH)
+    least = _least_side(net.graph, node.inputs[0], RADIUS)
     return _with(net, _rebuilt(net.graph, {node.name}, node.name, build), arrays, least_side=least)
 
 
 def _padded(g: GraphBuilder, name: str, x: str, side: str, mirrored: bool) -> str:
-    """REACH more rows or columns at both ends."""
-    near = [min(i, REACH - 1) if mirrored else 0 for i in reversed(range(REACH))]
+    """RADIUS more rows or columns at both ends."""
+    near = [min(i, RADIUS - 1) if mirrored else 0 for i in reversed(range(RADIUS))]
     spans: list[Span] = [(i, i + 1) for i in near] + [(-1 - i, -i or None) for i in reversed(near)]
     edges = [g.crop(f"{name}.{i}", x, **{side: span}) for i, span in enumerate(spans)]
-    return g.concat(name, *edges[:REACH], x, *edges[REACH:], axis=2 if side == "rows" else 3)
+    return g.concat(name, *edges[:RADIUS], x, *edges[RADIUS:], axis=2 if side == "rows" else 3)
 
 
 def _replace_sum(net: Rewritten, node: Add, a: PixelShuffle, b: PixelShuffle) -> Rewritten:
@@ -237,10 +235,13 @@ def _foldable(graph: Graph) -> Iterator[tuple[Primitive, Primitive]]:
         if first is None or readers[first.name] != 1:
             continue
         match first, second:
-            case (Scale(), Conv()) | (Conv(), Scale()) | (Conv(), Conv(kernel=1, stride=1, padding=0)):
+            case (Scale(), Conv(groups=1)) | (Conv(groups=1), Scale()):
                 yield first, second
-            case Conv(kernel=1, stride=1, padding=0, bias=bias), Conv(padding=padding) if not (bias and padding):
+            case Conv(groups=1), Conv(groups=1, kernel=1, stride=1, padding=0):
                 yield first, second
+            case Conv(groups=1, kernel=1, stride=1, padding=0, bias=bias), Conv(groups=1, padding=padding):
+                if not (bias and padding):
+                    yield first, second
 
 
 def _fold_pair(net: Rewritten, first: Primitive, second: Primitive) -> Rewritten:

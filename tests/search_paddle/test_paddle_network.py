@@ -6,8 +6,8 @@ import pytest
 
 from search_paddle.network import build_graph, set_weights
 from shared.network.families import build_graph as graph_of
-from shared.network.graph import Concat, Crop
 from shared.network.initialization import random_weights
+from shared.network.primitives import Concat, Crop
 from shared.network.reference import run
 from shared.network.rewrites import faster
 from shared.spec import parse

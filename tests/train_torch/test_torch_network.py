@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from shared.network.families import build_graph as graph_of
-from shared.network.graph import INPUT, Concat, Crop, Graph, GraphBuilder
+from shared.network.graph import Graph, GraphBuilder
 from shared.network.initialization import random_weights
+from shared.network.primitives import INPUT, Concat, Crop
 from shared.network.reference import run
 from shared.network.rewrites import faster
 from shared.spec import parse

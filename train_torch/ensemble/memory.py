@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from shared.errors import UsageError
-from shared.network.graph import INPUT, Crop, Graph
+from shared.network.graph import Graph
+from shared.network.primitives import INPUT, Crop
 from train_torch.ensemble.modules import PreparedMember
 from train_torch.ensemble.patches import KEPT
 from train_torch.ensemble.plan import Grid, PassPlan
@@ -144,8 +145,7 @@ def activation_bytes(graph: Graph, grid: Grid) -> int:
     shapes, spent = graph.shapes(grid.height, grid.width), spent_inputs(graph)
     size = {name: channels * height * width for name, (channels, height, width) in shapes.items()}
     size |= {node.name: 0 for node in graph.nodes if isinstance(node, Crop)}
-    last_use = {name: index for index, node in enumerate(graph.nodes) for name in (*node.inputs, node.name)}
-    last_use |= {name: len(graph.nodes) for name in graph.outputs}
+    last_use = graph.last_use()
     for node in reversed(graph.nodes):
         if isinstance(node, Crop):  # a view keeps what it shows
             last_use[node.inputs[0]] = max(last_use[node.inputs[0]], last_use[node.name])

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from shared.errors import NonFiniteError, UsageError
-from shared.network.graph import INPUT, Conv, Graph
+from shared.network.graph import Graph
+from shared.network.primitives import INPUT
 from shared.network.rewrites import faster
 from train_torch.device import memory_errors
 from train_torch.ensemble.plan import Precision
@@ -127,14 +128,14 @@ def _network(member: nn.Module, scale: int, name: str, precision: Precision) -> 
 
 
 def trunk(graph: Graph) -> frozenset[str]:
-    """The nodes before the last convolutions, but for those at the input that are as thin as the image."""
+    """The nodes before the last ones with weights, but for those at the input that are as thin as the image."""
     nodes = {node.name: node for node in graph.nodes}
     last, found = set[str](), [graph.outputs[-1]]
     while found:
         name = found.pop()
         if name != INPUT and name not in last:
             last.add(name)
-            found += () if isinstance(nodes[name], Conv) else nodes[name].inputs
+            found += () if nodes[name].parts() else nodes[name].inputs
     return frozenset(name for name, node in nodes.items() if name not in last and node.channels > graph.in_channels)
 
 

@@ -20,7 +20,7 @@ from shared.images.pixels import quantise, read_image
 from shared.metrics import MOST_PSNR, psnr_rgb
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph
-from shared.network.graph import Conv, GlobalMean
+from shared.network.primitives import GlobalMean
 from shared.records.resolve import resolve
 from train_torch.ensemble.engine import Lr
 from train_torch.ensemble.loading import load_suite
@@ -117,9 +117,9 @@ def load_candidates(name: str | Path, scale: int = 4) -> list[Candidate]:
         networks = load_suite(name)[0]
         return [Candidate(spec=s, network=n, trained=True) for s, n in zip(specs, networks, strict=True)]
     (spec,) = specs
-    if any(isinstance(node, Conv) and node.initial == "zero" for node in build_graph(spec).nodes):
+    if any(layer.starts_silent for layer in build_graph(spec).weighted()):
         raise UsageError(
-            f"{spec.id}: with initial weights only its image skip has an output, so tiles change nothing; "
+            f"{spec.id}: some of its initial weights are 0, so that tiles change next to nothing; "
             "expected its weights file, or a trained suite"
         )
     return [Candidate(spec=spec, network=build(spec), trained=False)]

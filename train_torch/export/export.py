@@ -53,13 +53,13 @@ class Member:
     Attributes:
         spec: its architecture.
         weights: of its image, name -> float32 array.
-        share: in the mean, > 0, all summing to one.
+        weight: in the mean, > 0, all summing to one.
         provenance: where the weights come from.
     """
 
     spec: ArchSpec
     weights: dict[str, Array]
-    share: float
+    weight: float
     provenance: dict[str, Any]
 
 
@@ -74,13 +74,13 @@ def read_members(path: Path) -> list[Member]:
     if found.kind == "spec":
         spec = found.one().spec
         drawn = initial_weights(build_graph(spec).inference())
-        return [Member(spec=spec, weights=drawn, share=1.0, provenance={"weights": "initial", "seed": 0})]
+        return [Member(spec=spec, weights=drawn, weight=1.0, provenance={"weights": "initial", "seed": 0})]
     members = []
-    weights = ensemble_weights(len(found.members), [member.weight for member in found.members])
-    for member, share in zip(found.members, weights, strict=True):
-        if share > 0:
+    chosen = ensemble_weights(len(found.members), [member.weight for member in found.members])
+    for member, weight in zip(found.members, chosen, strict=True):
+        if weight > 0:
             file = load_member(member)
-            members.append(Member(spec=file.spec, weights=file.network, share=share, provenance=file.provenance))
+            members.append(Member(spec=file.spec, weights=file.network, weight=weight, provenance=file.provenance))
     return members
 
 
@@ -145,12 +145,12 @@ def _check_request(members: Sequence[Member], path: Path, opset: int) -> None:
 def _part(member: Member, prefix: str) -> Part:
     graph = build_graph(member.spec).inference()
     weights = {name: member.weights[name] for name in graph.weight_shapes()}
-    return Part(prefix=prefix, graph=graph, module=build_module(graph, weights), share=member.share)
+    return Part(prefix=prefix, graph=graph, module=build_module(graph, weights), weight=member.weight)
 
 
 def _metadata(members: Sequence[Member]) -> dict[str, Any]:
     entries = [
-        {"id": m.spec.id, "architecture": m.spec.architecture(), "share": m.share, "provenance": m.provenance}
+        {"id": m.spec.id, "architecture": m.spec.architecture(), "share": m.weight, "provenance": m.provenance}
         for m in members
     ]
     return {
@@ -234,15 +234,15 @@ def _eager(module: nn.Module) -> Network:
 
 
 def _plain(parts: Sequence[Part]) -> Network:
-    networks = [(part.share, _eager(part.module.eval())) for part in parts]
-    return lambda image: np.asarray(sum(share * network(image) for share, network in networks))
+    networks = [(part.weight, _eager(part.module.eval())) for part in parts]
+    return lambda image: np.asarray(sum(weight * network(image) for weight, network in networks))
 
 
 def _reference(members: Sequence[Member], image: Array) -> Array:
     """The mean in float64."""
     graphs = [(member, build_graph(member.spec).inference()) for member in members]
     return np.asarray(
-        sum(member.share * run(graph, member.weights, image)[graph.outputs[-1]] for member, graph in graphs)
+        sum(member.weight * run(graph, member.weights, image)[graph.outputs[-1]] for member, graph in graphs)
     )
 
 

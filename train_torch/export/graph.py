@@ -1,9 +1,9 @@
 """Networks in the form that exporters need: any height and width, and a module for every node of the Graph.
 
-Our resize is two products with matrices of one size, which an exporter would bake in. Enlargement by a whole number is a
+Our resize is two products with matrices of one size, which an exporter would bake in. Upscaling by a whole number is a
 convolution too: output pixel s·j + p is a sum over the input pixels j - 2 … j + 2, with weights that depend on the phase p alone:
 
-    enlarge(x) = pixel_shuffle(conv(pad(x)), s),    weight of phase (p, q) = w_p ⊗ w_q,
+    resize(x) = pixel_shuffle(conv(pad(x)), s),    weight of phase (p, q) = w_p ⊗ w_q,
 
 the weights read off the resize matrix itself, borders by an index that is computed from the size.
 """
@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from shared.network.graph import Graph, Primitive, Resize, ResizeKernel
+from shared.network.graph import Graph
+from shared.network.primitives import Primitive, Resize, ResizeKernel
 from shared.resize import upscaling_matrix
 
-REACH = 2  # input pixels that a cubic reads on either side
+RADIUS = 2  # input pixels that a cubic reads on either side
 MIDDLE = 4  # an input pixel of a row of nine that no border reaches
 
 
@@ -32,17 +33,17 @@ class Part:
         prefix: put before the names of its nodes.
         graph: its Graph, with one output.
         module: the Graph as a module.
-        share: in the mean, > 0.
+        weight: in the mean, > 0.
     """
 
     prefix: str
     graph: Graph
     module: fx.GraphModule
-    share: float
+    weight: float
 
 
-class EnlargeAnySize(nn.Module):
-    """The same numbers as `train_torch.network.enlarge`, to rounding, without a matrix of the image's size.
+class ResizeAnySize(nn.Module):
+    """The same numbers as `train_torch.network.resize`, to rounding, without a matrix of the image's size.
 
     (n, channels, h, w) -> (n, channels, factor·h, factor·w), any h, w >= 1.
     """
@@ -56,7 +57,7 @@ class EnlargeAnySize(nn.Module):
         self.register_buffer("weight", weight.repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The enlarged x."""
+        """The upscaled x."""
         rows, columns = (_rows(size, self.kernel, x) for size in x.shape[2:])
         padded = x.index_select(2, rows).index_select(3, columns)
         return functional.pixel_shuffle(functional.conv2d(padded, self.weight, groups=self.channels), self.factor)
@@ -65,13 +66,15 @@ class EnlargeAnySize(nn.Module):
 def phase_kernels(factor: int, kernel: ResizeKernel) -> np.ndarray:
     """Weights of every phase: float64 (factor², 1, 5, 5)."""
     first = MIDDLE * factor
-    rows = upscaling_matrix(2 * MIDDLE + 1, factor, kernel)[first : first + factor, MIDDLE - REACH : MIDDLE + REACH + 1]
-    return np.einsum("ia,jb->ijab", rows, rows).reshape(factor * factor, 1, 2 * REACH + 1, 2 * REACH + 1)
+    rows = upscaling_matrix(2 * MIDDLE + 1, factor, kernel)[
+        first : first + factor, MIDDLE - RADIUS : MIDDLE + RADIUS + 1
+    ]
+    return np.einsum("ia,jb->ijab", rows, rows).reshape(factor * factor, 1, 2 * RADIUS + 1, 2 * RADIUS + 1)
 
 
 def _rows(size: int, kernel: ResizeKernel, like: Tensor) -> Tensor:
     """Input rows that stand for rows -2 … size + 1: mirrored with the edge repeated ("cubic"), or the edge held."""
-    position = torch.arange(-REACH, size + REACH, device=like.device)
+    position = torch.arange(-RADIUS, size + RADIUS, device=like.device)
     if kernel == "cubic":
         position = torch.minimum(torch.maximum(position, -1 - position), 2 * size - 1 - position)
     return position.clamp(min=0).clamp(max=size - 1)
@@ -89,7 +92,7 @@ class _Call(nn.Module):
 
 
 class AnySize(nn.Module):
-    """The mean of networks, Σ share · network(x), each node a module of its own whose number its exported name carries.
+    """The mean of networks, Σ weight · network(x), each node a module of its own whose number its exported name carries.
 
     `names` are the names to give: `names[i]` is that of the module `n{i}`.
     """
@@ -103,7 +106,7 @@ class AnySize(nn.Module):
         ] = []  # module, and the values that it reads; value 0 is the input
         results = [self._add_part(part) for part in parts]
         if len(parts) > 1:
-            self._add_mean([part.share for part in parts], results)
+            self._add_mean([part.weight for part in parts], results)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) in [0, 1] -> (n, 3, scale·h, scale·w), not clipped."""
@@ -119,10 +122,10 @@ class AnySize(nn.Module):
         self.names.append(name)
         return len(self.names)
 
-    def _add_mean(self, shares: Sequence[float], results: Sequence[int]) -> None:
+    def _add_mean(self, weights: Sequence[float], results: Sequence[int]) -> None:
         scaled = [
-            self._add(f"mean.{index}", _Call(torch.mul, share), (result,))
-            for index, (share, result) in enumerate(zip(shares, results, strict=True))
+            self._add(f"mean.{index}", _Call(torch.mul, weight), (result,))
+            for index, (weight, result) in enumerate(zip(weights, results, strict=True))
         ]
         total = scaled[0]
         for index, value in enumerate(scaled[1:], start=1):
@@ -145,7 +148,7 @@ def _module(network: fx.GraphModule, node: fx.Node, source: Primitive) -> nn.Mod
     if node.op == "call_module":
         return network.get_submodule(str(node.target))
     if isinstance(source, Resize):
-        return EnlargeAnySize(source.factor, source.kernel, source.channels)
+        return ResizeAnySize(source.factor, source.kernel, source.channels)
     assert callable(node.target)
     listed = isinstance(node.args[0], list | tuple)
     constants = node.args[1:] if listed else node.args[len(node.all_input_nodes) :]

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from shared.network.graph import (
+from shared.network.graph import Graph
+from shared.network.primitives import (
     INPUT,
     Add,
     Concat,
     Conv,
     Crop,
     GlobalMean,
-    Graph,
     LeakyRelu,
     Multiply,
     PixelShuffle,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.network.graph import Conv, Primitive
+from shared.network.primitives import Conv, Primitive
 from shared.network.reference import Array, apply
 from weights_convert.compare.backward import pull_back
 from weights_convert.compare.case import DType, cotangent

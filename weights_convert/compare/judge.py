@@ -16,7 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from shared.network.graph import INPUT, Graph, LeakyRelu, Relu
+from shared.network.graph import Graph
+from shared.network.primitives import INPUT, LeakyRelu, Relu
 from weights_convert.compare.case import DType
 from weights_convert.compare.dump.record import Arrays, Row
 from weights_convert.compare.isolated import weight_names

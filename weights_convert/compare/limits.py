@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.network.graph import Conv, GlobalMean, Multiply, Primitive
+from shared.network.primitives import Conv, GlobalMean, Multiply, Primitive
 from weights_convert.compare.case import DType
 
 FLOAT64_GATE = 1e-12

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import shared.report
 from shared.network.families import build_graph
-from shared.network.graph import INPUT
+from shared.network.primitives import INPUT
 from shared.report import numbers
 from shared.report.charts import NARROW, WIDE, Chart, Draw
 from shared.report.svg import ACCENT, INK, MUTED, SERIES, drawing, new_figure, to_svg

@@ -9,7 +9,8 @@ import numpy as np
 
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph, dual_graphs
-from shared.network.graph import INPUT, Graph
+from shared.network.graph import Graph
+from shared.network.primitives import INPUT
 from shared.network.reference import Array, run
 from shared.resize import resize
 from weights_convert.compare.backward import gradients

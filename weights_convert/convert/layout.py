@@ -13,7 +13,8 @@ import numpy as np
 
 from shared.network.architecture import ArchSpec
 from shared.network.families import build_graph, dual_graphs
-from shared.network.graph import Conv, Graph, Node
+from shared.network.graph import Graph
+from shared.network.primitives import Conv, Node
 
 Framework = Literal["torch", "paddle"]
 Transform = Callable[[np.ndarray], np.ndarray]

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from shared.network.architecture import ArchSpec, MeanShift
 from shared.network.families.layers import enter, image_skip, leave, residual_attention_block
-from shared.network.graph import INPUT, Graph, GraphBuilder
+from shared.network.graph import Graph, GraphBuilder
+from shared.network.primitives import INPUT
 
 NEGATIVE_SLOPE = 0.2  # guoyongcs/DRN
 

@@ -1,7 +1,8 @@
 """Pieces that several families share, as functions that add nodes to a builder."""
 
 from shared.network.architecture import MEANS, ArchSpec
-from shared.network.graph import INPUT, Affine, GraphBuilder
+from shared.network.graph import GraphBuilder
+from shared.network.primitives import INPUT, Affine
 
 
 def enter(g: GraphBuilder, spec: ArchSpec, x: str = INPUT) -> str:

@@ -8,9 +8,10 @@ import pytest
 
 from shared.network.cost import graph_cost
 from shared.network.families import FAMILIES, build_graph
-from shared.network.graph import INPUT, Conv, Crop, Graph, GraphBuilder, Resize
+from shared.network.graph import Graph, GraphBuilder
 from shared.network.initialization import random_weights
 from shared.network.linear_chains import Chain
+from shared.network.primitives import INPUT, Conv, Crop, Resize
 from shared.network.reference import run
 from shared.network.rewrites import collapse, faster, fold, stencils
 from shared.network.rewrites import own as as_it_is
@@ -61,7 +62,7 @@ def test_a_rim_that_is_not_corrected_would_be_seen(fields):
     weights = weights_of(graph)
     net = collapse(as_it_is(graph.inference(), weights))
     shapes, wrong = net.graph.shapes(9, 9), dict(net.weights)
-    for conv in net.graph.convs():
+    for conv in net.graph.weighted():
         for place in ("top_left", "top_inside", "bottom_right", "inside_right"):
             if conv.name.endswith(f".{place}"):
                 inner = conv.name.removesuffix(place) + "inside_inside"

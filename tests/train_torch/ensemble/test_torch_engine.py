@@ -11,8 +11,9 @@ from torch import nn
 
 from shared.errors import OutOfMemoryError, UsageError
 from shared.network.families import build_graph
-from shared.network.graph import INPUT, GraphBuilder
+from shared.network.graph import GraphBuilder
 from shared.network.initialization import random_weights
+from shared.network.primitives import INPUT
 from shared.spec import parse
 from train_torch.ensemble import engine, memory
 from train_torch.ensemble.engine import member_bands

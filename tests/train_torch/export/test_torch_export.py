@@ -18,11 +18,11 @@ from shared.records.suite import Suite, write_suite
 from shared.records.weights import save_weights
 from shared.spec import make_spec_file, parse
 from train_torch.ensemble import load_suite, upscale
-from train_torch.export import graph as export_graph
 from train_torch.export.export import Member, check, export, read_members
-from train_torch.export.graph import EnlargeAnySize
+from train_torch.export import graph as export_graph
+from train_torch.export.graph import ResizeAnySize
 from train_torch.export.onnx_file import OnnxNetwork, metadata_of, opset_of
-from train_torch.network import enlarge
+from train_torch.network import resize
 
 pytestmark = pytest.mark.torch
 
@@ -38,10 +38,10 @@ def spec_of(family, scale):
     return parse({"family": family, "scale": scale, **SMALL[family]})
 
 
-def member(family, scale, share=1.0, seed=3):
+def member(family, scale, weight=1.0, seed=3):
     spec = spec_of(family, scale)
     weights = random_weights(build_graph(spec).inference(), seed)
-    return Member(spec=spec, weights=weights, share=share, provenance={"weights": "raw"})
+    return Member(spec=spec, weights=weights, weight=weight, provenance={"weights": "raw"})
 
 
 def noise(*shape):
@@ -61,12 +61,12 @@ def off(value, expected):
 @pytest.mark.parametrize("kernel", ["cubic", "cubic_torch"])
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_enlargement_at_any_size_equals_the_matrix_products(factor, kernel):
-    module = EnlargeAnySize(factor, kernel, 5).double()
+    module = ResizeAnySize(factor, kernel, 5).double()
     module.weight = torch.tensor(export_graph.phase_kernels(factor, kernel)).repeat(5, 1, 1, 1)
-    other = EnlargeAnySize(factor, "cubic" if kernel == "cubic_torch" else "cubic_torch", 5).double()  # known wrong
+    other = ResizeAnySize(factor, "cubic" if kernel == "cubic_torch" else "cubic_torch", 5).double()  # known wrong
     for height, width in [(1, 1), (1, 6), (2, 3), (3, 1), (5, 4), (9, 16)]:
         x = torch.rand(2, 5, height, width, dtype=torch.float64)
-        expected = enlarge(x, factor, kernel)
+        expected = resize(x, factor, kernel)
         assert off(module(x).numpy(), expected.numpy()) <= 1e-14
         if min(height, width) > 1:
             assert off(other(x).numpy(), expected.numpy()) > 1e-3

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from shared.network.graph import (
+from shared.network.graph import Graph
+from shared.network.primitives import (
     Add,
     Concat,
     Conv,
     Crop,
     GlobalMean,
-    Graph,
     LeakyRelu,
     Multiply,
     PixelShuffle,

@@ -14,7 +14,7 @@ import pytest
 
 from shared.errors import WorkError
 from shared.network.families import FAMILIES, build_graph
-from shared.network.graph import Crop, Primitive
+from shared.network.primitives import Crop, Primitive
 from shared.spec import parse
 from weights_convert.compare.case import make_case, read_case, write_case
 from weights_convert.compare.compare import FRAMEWORKS, Comparison, Subject, compare

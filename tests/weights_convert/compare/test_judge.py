@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from shared.errors import UsageError
-from shared.network.graph import Conv, GraphBuilder
+from shared.network.graph import GraphBuilder
+from shared.network.primitives import Conv
 from weights_convert.compare.dump.record import load_function
 from weights_convert.compare.isolated import Lone, cotangent_of, judge
 from weights_convert.compare.judge import NOISE_FACTOR, Measurement, Noise, blame, first_divergence

@@ -12,7 +12,7 @@ from paddle import Tensor
 
 from search_paddle.network import Network, build_graph, get_weights
 from shared.network.families import build_graph as graph_of
-from shared.network.graph import INPUT
+from shared.network.primitives import INPUT
 from weights_convert.compare.case import Case, read_case
 from weights_convert.compare.dump.record import Arrays, Job, Request, Row, load_function, serve, write_rows
 from weights_convert.compare.dump.train_paddle import PaddleTraining

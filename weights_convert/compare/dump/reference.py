@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from shared.network.families import build_graph
-from shared.network.graph import INPUT
+from shared.network.primitives import INPUT
 from shared.network.reference import Array, apply
 from weights_convert.compare.backward import gradients
 from weights_convert.compare.case import Case

@@ -1,0 +1,354 @@
+"""The primitives that networks are made of, and what each says of itself: its weights, its size, its cost.
+
+A node is data. It knows the shapes and initial values of its weight arrays, how large its output is, how many
+multiply-accumulates it takes and how far it sees. What it computes is written three times, on purpose: in float64 NumPy
+(`reference.py`), for Paddle (`search_paddle/network.py`) and for Torch (`train_torch/network.py`). Tensors are (n, c, h, w).
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+INPUT = "input"
+
+ResizeKernel = Literal["cubic", "cubic_torch"]
+Axis = Literal[1, 2, 3]  # channels, height, width
+Span = tuple[int, int | None]  # start and stop of a Python slice
+EVERYTHING: Span = (0, None)
+Size = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """Fixed initial weights of a 1x1 convolution with as many inputs as outputs: y_c = x_c + offset_c."""
+
+    offset: tuple[float, ...]
+
+
+Initial = Literal["uniform", "zero"] | Affine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """What every primitive has. The methods describe a node without weights that keeps the size and sees one pixel.
+
+    Attributes:
+        name: unique in its graph; dots nest, as in state dicts.
+        inputs: names of earlier nodes, or `input`.
+        channels: channels of the output.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    channels: int
+
+    @property
+    def owner(self) -> str:
+        """Name under which the weight arrays stand: `<owner>.weight` and so on."""
+        return self.name
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Last part of the name, and shape, of every weight array."""
+        return {}
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every weight array."""
+        return {f"{self.owner}.{part}": shape for part, shape in self.parts().items()}
+
+    @property
+    def step(self) -> Fraction:
+        """Input pixels between two neighbouring pixels of the output."""
+        return Fraction(1)
+
+    @property
+    def radius(self) -> int:
+        """Input pixels that an output pixel sees to one side."""
+        return 0
+
+    @property
+    def macs(self) -> Fraction:
+        """Multiply-accumulates for each pixel of the output."""
+        return Fraction(0)
+
+    def area(self, *areas: Fraction) -> Fraction:
+        """Area of the output for inputs of these areas; 0 for what does not grow with the image in both directions."""
+        return areas[0] / self.step**2
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Height and width of the output for inputs of these sizes."""
+        height, width = sizes[0]
+        return int(height / self.step), int(width / self.step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weighted(Node):
+    """A node with weights.
+
+    Attributes:
+        trainable: whether a training changes them.
+        weights: the node whose arrays are used where several nodes share them; empty: its own.
+    """
+
+    trainable: bool = True
+    weights: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Name under which the arrays stand."""
+        return self.weights or self.name
+
+    @property
+    def fan_in(self) -> int:
+        """Products that are summed for a number of the output; random weights are uniform in ±1/√fan_in."""
+        return 1
+
+    @property
+    def starts_silent(self) -> bool:
+        """Whether the output of the untrained node is 0."""
+        return False
+
+    def initial_value(self, part: str) -> NDArray[np.float32] | None:
+        """The array before training, float32; None: random, uniform in ±1/√fan_in."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conv(Weighted):
+    """Square convolution (cross-correlation) with zero padding.
+
+    Weight (channels, in_channels / groups, kernel, kernel), bias (channels). With `groups` the channels are cut into as many
+    parts, in order, and each part of the output sees its part of the input alone; groups = in_channels is a depthwise
+    convolution. `initial` says where the initial weights come from: "uniform" is PyTorch's default (weight and bias uniform in
+    ±1/√fan_in), "zero" starts the layer silent, an `Affine` is fixed.
+    """
+
+    in_channels: int
+    kernel: int
+    stride: int = 1
+    padding: int
+    groups: int = 1
+    bias: bool = True
+    initial: Initial = "uniform"
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Weight and bias."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight": (self.channels, self.in_channels // self.groups, self.kernel, self.kernel)
+        }
+        return shapes | {"bias": (self.channels,)} if self.bias else shapes
+
+    @property
+    def fan_in(self) -> int:
+        """Of one group."""
+        return self.in_channels // self.groups * self.kernel**2
+
+    @property
+    def starts_silent(self) -> bool:
+        """As `initial` says."""
+        return self.initial == "zero"
+
+    def initial_value(self, part: str) -> NDArray[np.float32] | None:
+        """As `initial` says."""
+        match self.initial:
+            case "uniform":
+                return None
+            case "zero":
+                return np.zeros(self.parts()[part], dtype=np.float32)
+            case Affine(offset=offset):
+                eye = np.eye(self.channels, dtype=np.float32).reshape(self.channels, self.channels, 1, 1)
+                return eye if part == "weight" else np.asarray(offset, dtype=np.float32)
+
+    @property
+    def step(self) -> Fraction:
+        """The stride."""
+        return Fraction(self.stride)
+
+    @property
+    def radius(self) -> int:
+        """Half a kernel."""
+        return self.kernel // 2
+
+    @property
+    def macs(self) -> Fraction:
+        """One for each weight."""
+        return Fraction(self.channels * self.fan_in)
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Places of the kernel within the padded input."""
+        height, width = ((side + 2 * self.padding - self.kernel) // self.stride + 1 for side in sizes[0])
+        return height, width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerNorm(Weighted):
+    """Each pixel normalised over its channels: y_c = weight_c · (x_c - m) / √(v + eps) + bias_c   (Ba et al. 2016).
+
+    m is the mean over the channels, v the mean of (x - m)². Weight and bias (channels); they start at 1 and 0.
+    """
+
+    eps: float
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Weight and bias."""
+        return {"weight": (self.channels,), "bias": (self.channels,)}
+
+    def initial_value(self, part: str) -> NDArray[np.float32]:
+        """Weight 1, bias 0."""
+        return np.full(self.channels, part == "weight", dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelScale(Weighted):
+    """Each channel times a number that is learned: y_c = weight_c · x_c. Weight (channels), starts at 0."""
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """The weight."""
+        return {"weight": (self.channels,)}
+
+    @property
+    def starts_silent(self) -> bool:
+        """Always."""
+        return True
+
+    def initial_value(self, part: str) -> NDArray[np.float32]:
+        """0."""
+        return np.zeros(self.channels, dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Add(Node):
+    """Sum of two tensors of one shape."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Multiply(Node):
+    """Product of two tensors; the second may be (n, c, 1, 1)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Concat(Node):
+    """Concatenation along channels; along height or width in rewritten networks (shared/network/rewrites.py)."""
+
+    axis: Axis = 1
+
+    def area(self, *areas: Fraction) -> Fraction:
+        """The sum, but along channels."""
+        return areas[0] if self.axis == 1 else sum(areas, Fraction(0))
+
+    def output_size(self, *sizes: Size) -> Size:
+        """The sum along the axis."""
+        (height, width), sides = sizes[0], list(zip(*sizes, strict=True))
+        return sum(sides[0]) if self.axis == 2 else height, sum(sides[1]) if self.axis == 3 else width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crop(Node):
+    """Channels, rows and columns start:stop, as Python slices; negative ones count from the far border."""
+
+    maps: Span = EVERYTHING
+    rows: Span = EVERYTHING
+    columns: Span = EVERYTHING
+
+    def area(self, *areas: Fraction) -> Fraction:
+        """0 for a strip, whose side does not grow with the image."""
+        return Fraction(0) if _is_strip(self.rows) or _is_strip(self.columns) else areas[0]
+
+    def output_size(self, *sizes: Size) -> Size:
+        """What the slices leave."""
+        height, width = sizes[0]
+        return len(range(height)[slice(*self.rows)]), len(range(width)[slice(*self.columns)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale(Node):
+    """Multiplication by a constant."""
+
+    factor: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relu(Node):
+    """max(x, 0)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeakyRelu(Node):
+    """x where x > 0, slope·x elsewhere."""
+
+    slope: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sigmoid(Node):
+    """1 / (1 + exp(-x))."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GlobalMean(Node):
+    """Mean over the width, then over the height: (n, c, 1, 1). The order of the two means keeps float32 exact enough."""
+
+    def area(self, *areas: Fraction) -> Fraction:
+        """One pixel."""
+        return Fraction(0)
+
+    def output_size(self, *sizes: Size) -> Size:
+        """One pixel."""
+        return 1, 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PixelShuffle(Node):
+    """Channel c·r²+i·r+j becomes pixel (i, j) of an r×r cell of channel c."""
+
+    factor: int
+
+    @property
+    def step(self) -> Fraction:
+        """Smaller pixels."""
+        return Fraction(1, self.factor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resize(Node):
+    """Upscaling by an integer factor, as two products with the matrices of `shared.resize.resize_matrix`.
+
+    `cubic` is a = -0.5 with mirrored edges (MATLAB's), `cubic_torch` a = -0.75 with repeated edges (torch's and Paddle's).
+    """
+
+    factor: int
+    kernel: ResizeKernel
+
+    @property
+    def step(self) -> Fraction:
+        """Smaller pixels."""
+        return Fraction(1, self.factor)
+
+    @property
+    def radius(self) -> int:
+        """Of a cubic."""
+        return 2
+
+    @property
+    def macs(self) -> Fraction:
+        """Four taps along the height, then four along the width."""
+        return Fraction(self.channels * 4 * (self.factor + self.factor**2), self.factor**2)
+
+
+Layer = Conv | LayerNorm | ChannelScale  # those with weights
+Primitive = (
+    Layer | Add | Multiply | Concat | Crop | Scale | Relu | LeakyRelu | Sigmoid | GlobalMean | PixelShuffle | Resize
+)
+
+
+def length(side: int, span: Span) -> int:
+    """Numbers that a slice takes of `side`."""
+    return len(range(side)[slice(*span)])
+
+
+def _is_strip(span: Span) -> bool:
+    """Whether a slice of a side keeps its length when the side grows."""
+    start, stop = span
+    return start < 0 or (stop is not None and stop >= 0)
