@@ -22,13 +22,9 @@ __all__ = ["PRESETS", "ArchSpec", "SpecFile", "make_spec_file", "parse", "read_s
 
 SCHEMA: Literal["gpnas-sr/spec/1"] = "gpnas-sr/spec/1"
 
-# The paper's three networks (section 4.1, 4.2) and the published dual-regression sizes, without the scale
+# Published sizes, without the scale
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "drn-star": {"family": "drn", "features": 128, "blocks": 18, "stages": 3},
-    "rcan-star": {"family": "rcan", "features": 128, "groups": 5, "blocks": 10},
-    "rcan": {"family": "rcan", "features": 64, "groups": 10, "blocks": 20},
-    "dual-regression-s": {"family": "dual_regression", "features": 16, "blocks": 30},
-    "dual-regression-l": {"family": "dual_regression", "features": 20, "blocks": 40},
+    name: {"family": family.name, **fields} for family in FAMILIES for name, fields in family.presets.items()
 }
 
 

@@ -229,7 +229,7 @@ TRAINING: dict[str, Fault] = {
 FAMILY_TRAINING: dict[str, Fault] = {
     "dual_loss_weights": Fault(net="dual", parts=((1, "loss"), (1, "gradient"))),
     "ema_one_step_late": Fault(net="drn", parts=((1, "average"),)),
-    "dual_models_swapped": Fault(net="dual", parts=((0, "first weights"),)),
+    "dual_models_swapped": Fault(net="dual", parts=((0, "initial weights"),)),
 }
 
 FAULTS: dict[str, Fault] = NETWORK | TRAINING | FAMILIES | FAMILY_TRAINING

@@ -19,7 +19,7 @@ from shared.network.architecture import ArchSpec
 from shared.network.families import FAMILIES, build_graph
 from shared.spec import parse, software
 from weights_convert.compare.case import make_case
-from weights_convert.compare.compare import FRAMEWORKS, Answer, Comparison, Subject, compare
+from weights_convert.compare.compare import FRAMEWORKS, Answer, Question, Subject, compare
 from weights_convert.compare.judge import COLUMNS
 
 CHUNK = 20  # specs in one start of the frameworks
@@ -91,7 +91,7 @@ def main() -> None:
     waiting = [(spec, seed) for spec, seed in specs if spec.id not in done]
     for start in range(0, len(waiting), CHUNK):
         questions = [
-            (spec, Comparison(case=make_case(spec, seed=seed, dtype=args.dtype), subject=Subject(kind=kind)))
+            (spec, Question(case=make_case(spec, seed=seed, dtype=args.dtype), subject=Subject(kind=kind)))
             for spec, seed in waiting[start : start + CHUNK]
             for kind in FRAMEWORKS
         ]

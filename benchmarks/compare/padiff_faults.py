@@ -51,7 +51,7 @@ def verdict(name: str, setting: str) -> dict[str, object]:
     weights = {key: case.weights[key] for key in graph.weight_shapes()}
     layer = build_paddle(graph, weights).to(dtype="float64")
     module = (build_torch if name == "healthy" else getattr(faults_torch, name))(graph, weights).double()
-    module = InOrder(module, list(dict.fromkeys(conv.owner for conv in graph.convs())))
+    module = InOrder(module, list(dict.fromkeys(node.owner for node in graph.weighted())))
     for parameter in [*layer.parameters(), *module.parameters()]:
         if isinstance(parameter, torch.Tensor):
             parameter.requires_grad_(True)

@@ -13,7 +13,7 @@ import faults
 
 from shared.spec import software
 from weights_convert.compare.case import make_case
-from weights_convert.compare.compare import Answer, Comparison, Subject, compare
+from weights_convert.compare.compare import Answer, Question, Subject, compare
 from weights_convert.compare.recipe import Recipe
 from weights_convert.compare.verdict import blamed_steps
 
@@ -23,7 +23,7 @@ OUTPUT_CHECK = 1e-3
 KINDS = ("torch", "paddle")
 
 
-def questions(dtype: str, names: list[str]) -> list[tuple[str, Comparison]]:
+def questions(dtype: str, names: list[str]) -> list[tuple[str, Question]]:
     cases = {net: make_case(spec, seed=3, dtype=dtype) for net, spec in faults.SPECS.items()}
     asked = []
     for name in names:
@@ -34,11 +34,11 @@ def questions(dtype: str, names: list[str]) -> list[tuple[str, Comparison]]:
             subject = Subject(kind=kind, training=path) if is_training else Subject(kind=kind, network=path)
             recipe = RECIPE if is_training else None
             case, passes = cases[fault.net], not is_training
-            asked.append((name, Comparison(case=case, subject=subject, recipe=recipe, passes=passes, control=passes)))
+            asked.append((name, Question(case=case, subject=subject, recipe=recipe, passes=passes, control=passes)))
     return asked
 
 
-def row(name: str, question: Comparison, answer: Answer) -> dict[str, object]:
+def row(name: str, question: Question, answer: Answer) -> dict[str, object]:
     fault = faults.FAULTS.get(name)
     nodes = [item.node for item in answer.blamed]
     steps = [[item.step, item.part] for item in blamed_steps(answer)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.spec import parse, software
 from weights_convert.compare.case import make_case
-from weights_convert.compare.compare import FRAMEWORKS, Comparison, Subject, compare
+from weights_convert.compare.compare import FRAMEWORKS, Question, Subject, compare
 from weights_convert.compare.recipe import Recipe
 from weights_convert.compare.verdict import curve
 
@@ -27,7 +27,7 @@ SPECS = [
 
 def main(target: Path) -> None:
     asked = [
-        Comparison(case=make_case(spec, dtype=dtype), subject=Subject(kind=kind), recipe=RECIPE, passes=False)
+        Question(case=make_case(spec, dtype=dtype), subject=Subject(kind=kind), recipe=RECIPE, passes=False)
         for spec in SPECS
         for dtype in ("float64", "float32")
         for kind in FRAMEWORKS

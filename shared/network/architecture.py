@@ -27,26 +27,16 @@ class ArchSpec(BaseModel):
 
     scale: Literal[2, 3, 4] = Field(description="HR side / LR side")
     features: int = Field(ge=1, description="channels of the trunk (F)")
-    reduction: int = Field(default=16, ge=1, description="channels / hidden channels of channel attention")
     mean_shift: MeanShift = Field(
         default="none", description="RGB mean subtracted before and added after, by training set"
     )
     value_range: Literal[1, 255] = Field(default=1, description="upper end of the range the network works in, inside")
     image_skip: ImageSkip = Field(
-        default="none", description="what is added to the output: nothing, or the input enlarged by the a=-0.5 cubic"
+        default="none", description="what is added to the output: nothing, or the input upscaled by the a=-0.5 cubic"
     )
 
     family: str
     REQUIRED: ClassVar[tuple[str, ...]] = ("family", "scale")
-
-    @model_validator(mode="after")
-    def _attention_has_hidden_channels(self) -> Self:
-        if self.features < self.reduction:
-            raise ValueError(
-                f"features {self.features} < reduction {self.reduction}: the hidden layer of channel attention would be empty; "
-                f"take features >= {self.reduction}, or a smaller reduction"
-            )
-        return self
 
     def architecture(self) -> dict[str, Any]:
         """All fields, family and scale first: what a spec file shows under `architecture`."""
@@ -58,3 +48,18 @@ class ArchSpec(BaseModel):
         """`drn-x2-` and 12 hex digits of the SHA-256 of the RFC 8785 form of the fields that are not at their default."""
         fields = {**self.model_dump(exclude_defaults=True), "family": self.family, "scale": self.scale}
         return f"{self.family}-x{self.scale}-{hashlib.sha256(rfc8785.dumps(fields)).hexdigest()[:12]}"
+
+
+class AttentionSpec(ArchSpec):
+    """A spec of a family with channel attention that has a hidden layer."""
+
+    reduction: int = Field(default=16, ge=1, description="channels / hidden channels of channel attention")
+
+    @model_validator(mode="after")
+    def _attention_has_hidden_channels(self) -> Self:
+        if self.features < self.reduction:
+            raise ValueError(
+                f"features {self.features} < reduction {self.reduction}: the hidden layer of channel attention would be empty; "
+                f"take features >= {self.reduction}, or a smaller reduction"
+            )
+        return self

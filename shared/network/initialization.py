@@ -34,7 +34,8 @@ def _weights(graph: Graph, seed: int, *, is_random: bool) -> Weights:
     weights: Weights = {}
     for node in graph.weighted():
         for part, shape in node.parts().items():
-            name, value = f"{node.owner}.{part}", node.initial_value(part)
+            name = f"{node.owner}.{part}"
+            value: np.ndarray | None = node.initial_value(part)
             if name in weights:
                 continue
             if value is None or (is_random and not value.any()):

@@ -82,9 +82,8 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[An
         case PixelShuffle(factor=factor):
             return _pixel_shuffle(x, factor)
         case Resize(factor=factor, kernel=kernel):
-            rows = upscaling_matrix(x.shape[2], factor, kernel)
-            columns = upscaling_matrix(x.shape[3], factor, kernel)
-            return np.asarray(np.einsum("yi,ncij,xj->ncyx", rows, x, columns, optimize=True))
+            tall, wide = (upscaling_matrix(size, factor, kernel) for size in x.shape[2:])
+            return np.asarray(np.einsum("yi,ncij,xj->ncyx", tall, x, wide, optimize=True))
 
 
 def _conv(node: Conv, x: Array, weights: Mapping[str, NDArray[Any]]) -> Array:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from shared.network.families import FAMILIES
 from shared.records.ablation import AblationTable, Ensemble, PairedGain, TableRow
 from shared.records.scores import Scores
 from shared.records.trial import Trial
 
 Z = 1.96  # half-width of the central 95 % of a normal distribution, in standard deviations
-FAMILY_NAMES = {"drn": "DRN", "rcan": "RCAN", "dual_regression": "Dual regression"}
+FAMILY_NAMES = {family.name: family.title for family in FAMILIES}
 _SPEC_ID = re.compile(r"(\w+)-x\d-([0-9a-f]{12})")
 DIGITS = 4  # of a spec id's hash, where two members are of one family
 

@@ -2,33 +2,40 @@
 
 import itertools
 import json
+from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
 
 from shared.errors import SpecError
 from shared.network.cost import graph_cost
-from shared.network.families import FAMILIES, Family, build_graph, dual_graphs
+from shared.network.families import FAMILIES, build_graph, dual_graphs
+from shared.network.families.family import Family
 from shared.network.initialization import initial_weights, random_weights
+from shared.network.primitives import GlobalMean
 from shared.network.reference import run
 from shared.resize import bicubic_upscale
 from shared.spec import make_spec_file, parse
 
-SMALL = {
-    "drn": {"features": 16, "blocks": 2, "stages": 3},
-    "rcan": {"features": 16, "groups": 2, "blocks": 1},
-    "dual_regression": {"features": 16, "blocks": 1},
-}
 SCALES = (2, 3, 4)
-CASES = [
-    pytest.param({"family": family.name, "scale": scale, **SMALL[family.name]}, id=f"{family.name}-x{scale}")
+SPECS = [
+    pytest.param(spec, id=f"{spec.family}-{place}-x{scale}")
     for family, scale in itertools.product(FAMILIES, SCALES)
+    for place, spec in enumerate(family.example_specs(scale))
 ]
+each_spec = pytest.mark.parametrize("spec", SPECS)
+each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 
 
-@pytest.mark.parametrize("fields", CASES)
-def test_output_is_scale_times_the_input(fields):
-    spec = parse(fields)
+def other_value(annotation, value):
+    """A value that a field may have beside the given one."""
+    if get_origin(annotation) is Literal:
+        return next(choice for choice in get_args(annotation) if choice != value)
+    return {bool: lambda: not value, int: lambda: value + 1, float: lambda: value / 2}[annotation]()
+
+
+@each_spec
+def test_output_is_scale_times_the_input(spec):
     graph = build_graph(spec)
     values = run(graph, initial_weights(graph), np.zeros((1, 3, 5, 7)))
     assert values[graph.outputs[-1]].shape == (1, 3, 5 * spec.scale, 7 * spec.scale)
@@ -36,26 +43,28 @@ def test_output_is_scale_times_the_input(fields):
     assert sizes == sorted(set(sizes)), "outputs go from LR size to SR size"
 
 
-@pytest.mark.parametrize("fields", CASES)
-def test_shapes_are_those_of_the_executor(fields):
-    graph = build_graph(parse(fields))
+@each_spec
+def test_shapes_are_those_of_the_executor(spec):
+    graph = build_graph(spec)
     values = run(graph, initial_weights(graph), np.zeros((1, 3, 6, 8)))
     assert graph.shapes(6, 8) == {name: value.shape[1:] for name, value in values.items()}
 
 
-@pytest.mark.parametrize("fields", CASES)
-def test_cost_counts_the_weights(fields):
-    graph = build_graph(parse(fields))
+@each_spec
+def test_cost_counts_the_weights(spec):
+    graph = build_graph(spec)
     weights = initial_weights(graph)
     assert graph_cost(graph).parameters == sum(array.size for array in weights.values())
 
 
-@pytest.mark.parametrize("fields", CASES)
-def test_receptive_field_is_where_an_impulse_arrives(fields):
-    """Perturb one LR pixel; HR pixels of cells further than the reach must not change. Attention is switched off: it sees all."""
-    spec = parse({**fields, "image_skip": "bicubic"})
+@each_spec
+def test_receptive_field_is_where_an_impulse_arrives(spec):
+    """Perturb one LR pixel; HR pixels further than the radius must not change. Attention is switched off: it sees all."""
+    spec = spec.model_copy(update={"image_skip": "bicubic"})
     graph = build_graph(spec).inference()
-    weights = {k: np.zeros_like(v) if ".conv_du." in k else v for k, v in random_weights(graph, 1).items()}
+    means = {node.name for node in graph.nodes if isinstance(node, GlobalMean)}
+    attention = {f"{node.owner}.weight" for node in graph.weighted() if means & {*node.inputs}}
+    weights = {k: np.zeros_like(v) if k in attention else v for k, v in random_weights(graph, 1).items()}
     half = graph_cost(graph).receptive_field // 2
     side = 2 * half + 7
     image = np.random.default_rng(0).uniform(0, 1, (1, 3, 1 + side, side))[:, :, : min(side, 61), : min(side, 61)]
@@ -67,45 +76,55 @@ def test_receptive_field_is_where_an_impulse_arrives(fields):
     assert np.abs(cells - row).max() <= half
 
 
-@pytest.mark.parametrize("fields", CASES)
-def test_spec_goes_through_json_unchanged(fields):
-    spec = parse(fields)
+@each_spec
+def test_spec_goes_through_json_unchanged(spec):
     again = parse(json.loads(json.dumps(make_spec_file(spec).to_json())))
     assert again == spec
     assert again.id == spec.id
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@each_family
 def test_every_field_changes_the_id(family: Family):
-    base = {"family": family.name, "scale": 2, **SMALL[family.name]}
-    seen = {parse(base).id}
-    other = {"scale": 4, "reduction": 8, "mean_shift": "df2k", "value_range": None, "image_skip": "bicubic"}
-    other |= {"fusion_kernel": 3, "ibsc_stages": "all", "ibsc_mode": "concat", "stage_chain": "parallel"}
-    other |= {"stage_activations": 2, "long_skip": True, "pre_upsample_conv": True}
-    other["value_range"] = 255 if parse(base).architecture()["value_range"] == 1 else 1
-    for field in family.spec.model_fields:
-        if field != "family":
-            seen.add(parse({**base, field: other.get(field, SMALL[family.name].get(field, 0) + 1)}).id)
+    spec = family.example_specs(2)[0]
+    seen = {spec.id}
+    for name, field in family.spec.model_fields.items():
+        if name != "family":
+            seen.add(parse({**spec.architecture(), name: other_value(field.annotation, getattr(spec, name))}).id)
     assert len(seen) == len(family.spec.model_fields)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@each_family
 def test_a_field_at_its_default_leaves_the_id_alone(family: Family):
-    base = {"family": family.name, "scale": 2, **SMALL[family.name]}
-    for name, field in family.spec.model_fields.items():
-        if not field.is_required():
-            assert parse({**base, name: field.default}).id == parse(base).id
+    spec = family.example_specs(2)[0]
+    required = {name: value for name, value in spec.architecture().items() if value != default(family, name)}
+    assert parse({**required, "family": family.name}).id == spec.id
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def default(family: Family, name: str):
+    return family.spec.model_fields[name].default
+
+
+@each_family
 def test_too_few_features_for_attention_are_refused(family: Family):
-    with pytest.raises(SpecError, match="features 8 < reduction 16"):
-        parse({"family": family.name, "scale": 2, **SMALL[family.name], "features": 8})
+    base = {"family": family.name, "scale": 2, **family.examples[0], "features": 8}
+    if "reduction" in family.spec.model_fields:
+        with pytest.raises(SpecError, match="features 8 < reduction 16"):
+            parse({**base, "reduction": 16})
+    else:
+        with pytest.raises(SpecError, match="unknown field 'reduction'"):
+            parse({**base, "reduction": 4})
 
 
-@pytest.mark.parametrize("fields", CASES)
-def test_with_image_skip_training_starts_at_the_enlarged_input(fields):
-    spec = parse({**fields, "image_skip": "bicubic"})
+@each_family
+def test_presets_are_networks_of_the_family(family: Family):
+    for name in family.presets:
+        assert parse(name, scale=4).family == family.name
+        assert family.title
+
+
+@each_spec
+def test_with_image_skip_training_starts_at_the_upscaled_input(spec):
+    spec = spec.model_copy(update={"image_skip": "bicubic"})
     graph = build_graph(spec)
     image = np.random.default_rng(0).uniform(0, 1, (1, 3, 8, 9))
     sr = run(graph, initial_weights(graph), image)[graph.outputs[-1]]

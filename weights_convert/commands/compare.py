@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from weights_convert.compare.compare import Comparison
+    from weights_convert.compare.compare import Question
 
 EXAMPLE = """
 gpnas-sr compare drn-star --scale 2
@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return value | {"exit_status": 0 if value["equal"] else 1}
 
 
-def _comparisons(args: argparse.Namespace) -> "list[Comparison]":
+def _comparisons(args: argparse.Namespace) -> "list[Question]":
     from weights_convert.compare.case import DType, make_case
-    from weights_convert.compare.compare import FRAMEWORKS, Comparison, Subject
+    from weights_convert.compare.compare import FRAMEWORKS, Question, Subject
     from weights_convert.compare.recipe import Recipe
 
     for option, value in (("--steps", args.steps), ("--batch", args.batch)):
@@ -70,10 +70,10 @@ def _comparisons(args: argparse.Namespace) -> "list[Comparison]":
     dtype: DType = "float32" if args.dtype == "float32" or (args.dtype is None and args.onnx is not None) else "float64"
     case = make_case(spec, seed=args.seed, shape=(args.batch, *_size(args.size)), dtype=dtype, weights=weights)
     if args.module is not None or args.onnx is not None:
-        return [Comparison(case=case, subject=_foreign(args, dtype), against=args.against)]
+        return [Question(case=case, subject=_foreign(args, dtype), against=args.against)]
     recipe = None if args.steps is None else Recipe(steps=args.steps, seed=args.seed)
     kinds = [kind for kind in FRAMEWORKS if kind != args.against]
-    return [Comparison(case=case, subject=Subject(kind=kind), against=args.against, recipe=recipe) for kind in kinds]
+    return [Question(case=case, subject=Subject(kind=kind), against=args.against, recipe=recipe) for kind in kinds]
 
 
 def _network(args: argparse.Namespace) -> tuple[Any, Any]:

@@ -1,6 +1,6 @@
 """Gradients of a Graph in float64 NumPy, written out by hand: the oracle of the backward direction.
 
-With y = node(x_1 … x_k; w) and a cotangent R of y's shape, a node's pull-back is the gradient of Σ y·R: one array for every input
+With y = node(x_1 … x_k; w) and a cotangent R of y's shape, a node's vjp is the gradient of Σ y·R: one array for every input
 and every weight. At a kink the subgradient is the frameworks': ReLU 0 at 0, leaky ReLU its slope.
 """
 
@@ -14,10 +14,12 @@ from shared.network.graph import Graph
 from shared.network.primitives import (
     INPUT,
     Add,
+    ChannelScale,
     Concat,
     Conv,
     Crop,
     GlobalMean,
+    LayerNorm,
     LeakyRelu,
     Multiply,
     PixelShuffle,
@@ -27,14 +29,14 @@ from shared.network.primitives import (
     Scale,
     Sigmoid,
 )
-from shared.network.reference import Array, apply
+from shared.network.reference import Array, apply, by_channel
 from shared.resize import upscaling_matrix
 
 Weights = Mapping[str, NDArray[np.floating]]
-PulledBack = tuple[list[Array], dict[str, Array]]  # gradients of the inputs, in order, and of the weights by name
+Vjp = tuple[list[Array], dict[str, Array]]  # gradients of the inputs, in order, and of the weights by name
 
 
-def pull_back(node: Primitive, inputs: Sequence[Array], weights: Weights, cotangent: Array) -> PulledBack:
+def vjp(node: Primitive, inputs: Sequence[Array], weights: Weights, cotangent: Array) -> Vjp:
     """Gradient of the sum of output times cotangent with respect to the inputs and weights of one node.
 
     Args:
@@ -43,8 +45,14 @@ def pull_back(node: Primitive, inputs: Sequence[Array], weights: Weights, cotang
         weights: name -> array; those of the node are used.
         cotangent: float64, shape of the node's output.
     """
-    if isinstance(node, Conv):
-        return _conv(node, inputs[0], weights, cotangent)
+    match node:
+        case Conv():
+            return _conv(node, inputs[0], weights, cotangent)
+        case LayerNorm():
+            return _layer_norm(node, inputs[0], weights, cotangent)
+        case ChannelScale(owner=owner):
+            own = {f"{owner}.weight": np.asarray((cotangent * inputs[0]).sum(axis=(0, 2, 3)))}
+            return [cotangent * by_channel(weights[f"{owner}.weight"])], own
     return _inputs(node, inputs, cotangent), {}
 
 
@@ -76,7 +84,7 @@ def gradients(
             continue
         if rounded:
             cotangent = cotangent.astype(np.float32).astype(np.float64)
-        inputs, own = pull_back(node, [values[name] for name in node.inputs], weights, cotangent)
+        inputs, own = vjp(node, [values[name] for name in node.inputs], weights, cotangent)
         for name, gradient in zip(node.inputs, inputs, strict=True):
             waiting[name] = waiting[name] + gradient if name in waiting else gradient
         yield node.name, cotangent, own
@@ -85,7 +93,7 @@ def gradients(
 
 
 def _inputs(node: Primitive, inputs: Sequence[Array], cotangent: Array) -> list[Array]:
-    """Pull-back of a node without weights."""
+    """Vjp of a node without weights."""
     x = inputs[0]
     match node:
         case Add():
@@ -94,9 +102,9 @@ def _inputs(node: Primitive, inputs: Sequence[Array], cotangent: Array) -> list[
             return [_summed(cotangent * inputs[1], x.shape), _summed(cotangent * x, inputs[1].shape)]
         case Concat(axis=axis):
             return np.split(cotangent, np.cumsum([item.shape[axis] for item in inputs])[:-1], axis=axis)
-        case Crop(rows=rows, columns=columns):
+        case Crop(maps=maps, rows=rows, columns=columns):
             gradient = np.zeros_like(x)
-            gradient[:, :, slice(*rows), slice(*columns)] = cotangent
+            gradient[:, slice(*maps), slice(*rows), slice(*columns)] = cotangent
             return [gradient]
         case Scale(factor=factor):
             return [cotangent * factor]
@@ -129,19 +137,36 @@ def _pixel_unshuffle(y: Array, factor: int) -> Array:
     return cells.transpose(0, 1, 3, 5, 2, 4).reshape(n, channels * factor**2, height // factor, width // factor)
 
 
-def _conv(node: Conv, x: Array, weights: Weights, cotangent: Array) -> PulledBack:
+def _layer_norm(node: LayerNorm, x: Array, weights: Weights, cotangent: Array) -> Vjp:
+    """With u = (x - m) / s, s = √(v + eps), d = R·weight: dx = (d - mean(d) - u · mean(d·u)) / s, means over the channels."""
+    centred = x - x.mean(axis=1, keepdims=True)
+    s = np.sqrt((centred**2).mean(axis=1, keepdims=True) + node.eps)
+    u, d = centred / s, cotangent * by_channel(weights[f"{node.owner}.weight"])
+    gradient = (d - d.mean(axis=1, keepdims=True) - u * (d * u).mean(axis=1, keepdims=True)) / s
+    sums = {"weight": (cotangent * u).sum(axis=(0, 2, 3)), "bias": cotangent.sum(axis=(0, 2, 3))}
+    return [gradient], {f"{node.owner}.{part}": np.asarray(total) for part, total in sums.items()}
+
+
+def _conv(node: Conv, x: Array, weights: Weights, cotangent: Array) -> Vjp:
+    """Group by group."""
     weight = np.asarray(weights[f"{node.owner}.weight"], dtype=np.float64)
+    parts = [np.split(array, node.groups, axis) for array, axis in ((x, 1), (weight, 0), (cotangent, 1))]
+    found = [_one_group(node, *part) for part in zip(*parts, strict=True)]
+    own = {f"{node.owner}.weight": np.concatenate([weight_gradient for _, weight_gradient in found])}
+    if node.bias:
+        own[f"{node.owner}.bias"] = np.asarray(cotangent.sum(axis=(0, 2, 3)))
+    return [np.concatenate([gradient for gradient, _ in found], axis=1)], own
+
+
+def _one_group(node: Conv, x: Array, weight: Array, cotangent: Array) -> tuple[Array, Array]:
+    """Gradients of the input and of the weight."""
     pad, stride, kernel = node.padding, node.stride, node.kernel
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = sliding_window_view(padded, (1, 1, kernel, kernel))[:, :, ::stride, ::stride, 0, 0]
-    weight_gradient = np.tensordot(cotangent, windows, axes=((0, 2, 3), (0, 2, 3)))
-    own = {f"{node.owner}.weight": np.asarray(weight_gradient, dtype=np.float64)}
-    if node.bias:
-        own[f"{node.owner}.bias"] = np.asarray(cotangent.sum(axis=(0, 2, 3)))
+    weight_gradient = np.asarray(np.tensordot(cotangent, windows, axes=((0, 2, 3), (0, 2, 3))), dtype=np.float64)
     gradient = np.zeros_like(padded)
     rows, columns = ((size - 1) * stride + 1 for size in cotangent.shape[2:])
-    for i in range(kernel):
-        for j in range(kernel):
-            term = np.tensordot(weight[:, :, i, j], cotangent, axes=(0, 1)).swapaxes(0, 1)
-            gradient[:, :, i : i + rows : stride, j : j + columns : stride] += term
-    return [gradient[:, :, pad : pad + x.shape[2], pad : pad + x.shape[3]]], own
+    for i, j in np.ndindex(kernel, kernel):
+        term = np.tensordot(weight[:, :, i, j], cotangent, axes=(0, 1)).swapaxes(0, 1)
+        gradient[:, :, i : i + rows : stride, j : j + columns : stride] += term
+    return gradient[:, :, pad : pad + x.shape[2], pad : pad + x.shape[3]], weight_gradient

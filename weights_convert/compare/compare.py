@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from shared.network.families import build_graph
 from weights_convert.compare.case import Case, write_case
-from weights_convert.compare.dump.record import Arrays, Job
+from weights_convert.compare.dump.record import Arrays, DumpJob
 from weights_convert.compare.dump.reference import dump_gradients, dump_outputs
 from weights_convert.compare.judge import Measurement, Noise, blame, compare_dumps, first_divergence, measure_noise
 from weights_convert.compare.recipe import Recipe
@@ -47,7 +47,7 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
+class Question:
     """A question: is the subject, on this case, what it is held against?
 
     Attributes:
@@ -95,7 +95,7 @@ class Answer:
         return not self.blamed and not self.steps
 
 
-def compare(comparisons: Sequence[Comparison]) -> list[Answer]:
+def compare(comparisons: Sequence[Question]) -> list[Answer]:
     """Answer several questions at once, in order.
 
     Raises:
@@ -147,7 +147,7 @@ class _Plan:
     folder: Path
     cases: dict[int, _CaseFiles] = field(default_factory=dict)
     trainings: dict[tuple[str, Recipe], tuple[Case, Path]] = field(default_factory=dict)
-    jobs: dict[tuple[WorkerKind, int, bool], dict[str, Job]] = field(default_factory=dict)
+    jobs: dict[tuple[WorkerKind, int, bool], dict[str, DumpJob]] = field(default_factory=dict)
 
     def files(self, case: Case) -> _CaseFiles:
         """Those of a case."""
@@ -162,7 +162,7 @@ class _Plan:
         path = self.folder / f"training-{len(self.trainings)}.reference"
         return self.trainings.setdefault((case.spec.id, recipe), (case, path))[1]
 
-    def dump(self, kind: WorkerKind, job: Job, *, threads: int = 1, onednn: bool = True) -> Path:
+    def dump(self, kind: WorkerKind, job: DumpJob, *, threads: int = 1, onednn: bool = True) -> Path:
         """File of a job, which is added where it is new."""
         known = self.jobs.setdefault((kind, threads, onednn), {})
         path = self.folder / f"{kind}-{threads}-{onednn}-{len(known)}.dump"
@@ -191,21 +191,21 @@ class _Plan:
 class _Asked:
     """A question and the files that answer it. `control`: the subject in another setting; None where none is needed."""
 
-    question: Comparison
+    question: Question
     files: _CaseFiles
     dump: Path
     control: Path | None
     target: tuple[Path, ...]
 
 
-def _plan(plan: _Plan, question: Comparison) -> _Asked:
+def _plan(plan: _Plan, question: Question) -> _Asked:
     """Add what a question needs to the plan."""
     files, subject, recipe = plan.files(question.case), question.subject, question.recipe
     is_ours = subject.kind in FRAMEWORKS
-    base = Job(case=files.path, dump=Path(), chained=question.passes, recipe=recipe)
+    base = DumpJob(case=files.path, dump=Path(), chained=question.passes, recipe=recipe)
     own = base.model_copy(update={"network": subject.network, "training": subject.training})
-    lone = {"values": files.outputs if question.passes and is_ours else None}
-    dump = plan.dump(subject.kind, own.model_copy(update=lone))
+    isolated = {"values": files.outputs if question.passes and is_ours else None}
+    dump = plan.dump(subject.kind, own.model_copy(update=isolated))
     again = own.model_copy(update={"chained": question.passes and question.case.dtype == "float32"})
     control = None
     if is_ours and question.control and (again.chained or recipe is not None):
@@ -249,7 +249,7 @@ def _noise(asked: _Asked, dump: Arrays, control: Arrays | None) -> Noise:
 
 
 def _judge_training(
-    answer: Answer, question: Comparison, recipe: Recipe, dump: Arrays, target: Arrays, control: Arrays | None
+    answer: Answer, question: Question, recipe: Recipe, dump: Arrays, target: Arrays, control: Arrays | None
 ) -> Answer:
     """Trajectories first; where they part, and wherever a step errs, the isolated check names the step."""
     spec, dtype = question.case.spec, question.case.dtype

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.network.primitives import Conv, Primitive
+from shared.network.primitives import Primitive
 from shared.network.reference import Array, apply
-from weights_convert.compare.backward import pull_back
+from weights_convert.compare.backward import vjp
 from weights_convert.compare.case import DType, cotangent
-from weights_convert.compare.dump.record import Row
-from weights_convert.compare.limits import input_sum, lone_limit, output_sum, scaled_error, weight_sum
+from weights_convert.compare.dump.record import NodeCheck
+from weights_convert.compare.limits import input_sum, isolated_limit, output_sum, scaled_error, weight_sum
 
 SEED = 1  # of the cotangents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lone:
+class Isolated:
     """What a framework gave for a node on its own.
 
     Attributes:
@@ -38,16 +38,9 @@ def cotangent_of(node: Primitive, shape: tuple[int, ...]) -> np.ndarray:
     return cotangent(node.name, shape, SEED)
 
 
-def weight_names(node: Primitive) -> list[str]:
-    """Names of the arrays of a node."""
-    if not isinstance(node, Conv):
-        return []
-    return [f"{node.owner}.weight", f"{node.owner}.bias"] if node.bias else [f"{node.owner}.weight"]
-
-
 def judge(
-    node: Primitive, inputs: Sequence[np.ndarray], weights: Mapping[str, np.ndarray], found: Lone, dtype: DType
-) -> list[Row]:
+    node: Primitive, inputs: Sequence[np.ndarray], weights: Mapping[str, np.ndarray], found: Isolated, dtype: DType
+) -> list[NodeCheck]:
     """Errors and limits of a node's output, of the gradients of its inputs, and of those of its weights.
 
     Args:
@@ -58,23 +51,25 @@ def judge(
         dtype: precision of the framework.
     """
     exact = [np.asarray(x, dtype=np.float64) for x in inputs]
-    own = {name: np.asarray(weights[name], dtype=np.float64) for name in weight_names(node)}
+    own = {name: np.asarray(weights[name], dtype=np.float64) for name in node.weight_shapes()}
     output = apply(node, exact, own)
     seen = np.asarray(cotangent_of(node, output.shape), dtype=np.float64)
-    backward, backward_weights = pull_back(node, exact, own, seen)
+    backward, backward_weights = vjp(node, exact, own, seen)
     rows = [_row(node, "output", found.output, output, output_sum(node, exact, own), dtype)]
     for index, (name, value, reference) in enumerate(zip(node.inputs, found.inputs, backward, strict=True)):
         rows.append(_row(node, f"input {name}", value, reference, input_sum(node, index, exact, own, seen), dtype))
     for name, reference in backward_weights.items():
-        rows.append(_row(node, name, found.weights.get(name), reference, weight_sum(name, exact[0], seen), dtype))
+        rows.append(_row(node, name, found.weights.get(name), reference, weight_sum(node, name, exact[0], seen), dtype))
     return rows
 
 
 def _row(
     node: Primitive, what: str, value: np.ndarray | None, reference: Array, total: tuple[int, float], dtype: DType
-) -> Row:
+) -> NodeCheck:
     """A gradient that did not arrive counts as zero."""
     terms, size = total
     value = np.zeros_like(reference) if value is None else value
     size = size if dtype == "float32" else 0.0  # float64 has digits to spare
-    return Row(node=node.name, what=what, error=scaled_error(value, reference, size), limit=lone_limit(terms, dtype))
+    return NodeCheck(
+        node=node.name, what=what, error=scaled_error(value, reference, size), limit=isolated_limit(terms, dtype)
+    )

@@ -1,7 +1,7 @@
 """Two dumps of one network, held against each other node by node, and where to look for the fault.
 
 Three passes, all by node name: the weights that the network holds, bit for bit; the whole network (`output`, `gradient`,
-`weights`), which tells the first divergence; every node alone (`lone …`), which names the guilty ones.
+`weights`), which tells the first divergence; every node alone (`isolated …`), which names the guilty ones.
 
 Float64 has one gate. In float32 the passes through the whole network are held against noise: what rounding every node to
 float32 does to the reference, and what another thread count or kernel library does to the framework. A pre-activation that
@@ -19,12 +19,19 @@ import numpy as np
 from shared.network.graph import Graph
 from shared.network.primitives import INPUT, LeakyRelu, Relu
 from weights_convert.compare.case import DType
-from weights_convert.compare.dump.record import Arrays, Row
-from weights_convert.compare.isolated import weight_names
+from weights_convert.compare.dump.record import Arrays, NodeCheck
 from weights_convert.compare.limits import EPS, FLOAT64_GATE, largest, scaled_error, weight_sum
 
-Column = Literal["held", "output", "gradient", "weights", "lone output", "lone inputs", "lone weights"]
-COLUMNS: tuple[Column, ...] = ("held", "output", "gradient", "weights", "lone output", "lone inputs", "lone weights")
+Column = Literal["held", "output", "gradient", "weights", "isolated output", "isolated inputs", "isolated weights"]
+COLUMNS: tuple[Column, ...] = (
+    "held",
+    "output",
+    "gradient",
+    "weights",
+    "isolated output",
+    "isolated inputs",
+    "isolated weights",
+)
 FORWARD: frozenset[Column] = frozenset({"output"})
 BACKWARD: frozenset[Column] = frozenset({"gradient", "weights"})
 NOISE_FACTOR = 32.0  # between an error that is one and what noise makes; benchmarks/compare has the distribution
@@ -108,7 +115,7 @@ def compare_dumps(
         ]
     else:
         found += _outputs_alone(graph, dump, target, limits["output"])
-    return [*found, *(_lone(row) for row in dump.rows())]
+    return [*found, *(_isolated(row) for row in dump.rows())]
 
 
 def _outputs_alone(graph: Graph, dump: Arrays, target: Arrays, limits: Mapping[str, float]) -> list[Measurement]:
@@ -136,7 +143,7 @@ def blame(graph: Graph, found: Sequence[Measurement]) -> list[Measurement]:
     """One measurement for each guilty node: the input if it differs, else nodes that err alone, else the first divergence."""
     wrong = [item for item in found if not item.agrees]
     inputs = [item for item in wrong if item.node == INPUT and item.column == "output"]
-    alone = [item for item in wrong if item.column == "held" or item.column.startswith("lone")]
+    alone = [item for item in wrong if item.column == "held" or item.column.startswith("isolated")]
     if inputs or alone:
         guilty: dict[str, Measurement] = {}
         for item in inputs or sorted(alone, key=lambda item: COLUMNS.index(item.column)):
@@ -176,11 +183,11 @@ def _weight(dump: Arrays, target: Arrays, name: str, limit: float, size: float) 
     return Measurement(node=name.rpartition(".")[0], column="weights", array=name, error=error, limit=limit)
 
 
-def _lone(row: Row) -> Measurement:
-    column: Column = "lone output"
+def _isolated(row: NodeCheck) -> Measurement:
+    column: Column = "isolated output"
     array = "" if row.what == "output" else row.what
     if array:
-        column = "lone inputs" if array.startswith("input ") else "lone weights"
+        column = "isolated inputs" if array.startswith("input ") else "isolated weights"
     return Measurement(node=row.node, column=column, array=array, error=row.error, limit=row.limit)
 
 
@@ -191,19 +198,19 @@ def _difference(dump: Arrays, key: str, reference: np.ndarray, size: float = 0.0
 def _natural_sizes(graph: Graph, target: Arrays) -> dict[str, float]:
     """Weight -> what the sum over pixels that is its gradient is made of: where it cancels, float32 has no digits left."""
     sizes: dict[str, float] = {}
-    for conv in graph.convs():
-        x, seen = target[f"output/{conv.inputs[0]}"], target[f"gradient/{conv.name}"]
-        for name in weight_names(conv):
-            sizes[name] = sizes.get(name, 0.0) + weight_sum(name, x, seen)[1]
+    for node in graph.weighted():
+        x, seen = target[f"output/{node.inputs[0]}"], target[f"gradient/{node.name}"]
+        for name in node.weight_shapes():
+            sizes[name] = sizes.get(name, 0.0) + weight_sum(node, name, x, seen)[1]
     return sizes
 
 
 def _owners(graph: Graph) -> dict[str, str]:
     """Weight -> the first node that uses it."""
     owners: dict[str, str] = {}
-    for conv in graph.convs():
-        for part in ("weight", "bias"):
-            owners.setdefault(f"{conv.owner}.{part}", conv.name)
+    for node in graph.weighted():
+        for name in node.weight_shapes():
+            owners.setdefault(name, node.name)
     return owners
 
 

@@ -2,7 +2,7 @@
 
     error = max|a - r| / max|r|       absolute where r is 0; infinite where a number is not finite or shapes differ
 
-Float64: one gate. Float32: a lone node is held against float64 on the same float32 inputs, its error scaled by what its sums
+Float64: one gate. Float32: an isolated node is held against float64 on the same float32 inputs, its error scaled by what its sums
 are made of (natural size), since a sum that cancels has no digits of its own; the limit rises with the root of the number
 of terms.
 """
@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.network.primitives import Conv, GlobalMean, Multiply, Primitive
+from shared.network.primitives import Conv, GlobalMean, LayerNorm, Multiply, Primitive
 from weights_convert.compare.case import DType
 
 FLOAT64_GATE = 1e-12
-FLOAT32_LONE = 5e-6  # of one node; kernels that add one after another come near it at TERMS (reference measurements)
+FLOAT32_ISOLATED = (
+    5e-6  # of one node; kernels that add one after another come near it at TERMS (reference measurements)
+)
 TERMS = 4 * 60 * 60
 FLOAT32_LOSS = 1e-6  # of the loss, relative, over a training at a rate of 1e-4
 FLOAT32_DRIFT = 1e-4  # of weights after a training: beyond it no rounding explains them
@@ -39,17 +41,26 @@ def largest(array: Array) -> float:
     return float(np.abs(array).max(initial=0.0))
 
 
-def lone_limit(terms: int, dtype: DType) -> float:
-    """Largest error of a lone node whose sums have so many terms."""
-    return FLOAT64_GATE if dtype == "float64" else FLOAT32_LONE * max(1.0, float(np.sqrt(terms / TERMS)))
+def isolated_limit(terms: int, dtype: DType) -> float:
+    """Largest error of an isolated node whose sums have so many terms."""
+    return FLOAT64_GATE if dtype == "float64" else FLOAT32_ISOLATED * max(1.0, float(np.sqrt(terms / TERMS)))
 
 
 def output_sum(node: Primitive, inputs: Sequence[Array], weights: Mapping[str, Array]) -> tuple[int, float]:
-    """Terms in a sum of the node's output, and its natural size; 1 and 0 for nodes that add nothing up."""
+    """Terms in a sum of the node's output, and its natural size; 1 and 0 for nodes that add nothing up.
+
+    Args:
+        node: the primitive.
+        inputs: arrays (n, c, h, w) that it reads.
+        weights: name -> array.
+    """
     match node:
         case Conv():
             weight = weights[f"{node.owner}.weight"]
             return weight[0].size, _norm(weight, 0) * _rms(inputs[0])
+        case LayerNorm():
+            _, cancelled = _layer_norm_sizes(node, inputs[0])
+            return node.channels, cancelled * largest(weights[f"{node.owner}.weight"])
         case GlobalMean():
             return inputs[0][0, 0].size, _rms(inputs[0])
         case _:
@@ -59,11 +70,24 @@ def output_sum(node: Primitive, inputs: Sequence[Array], weights: Mapping[str, A
 def input_sum(
     node: Primitive, position: int, inputs: Sequence[Array], weights: Mapping[str, Array], cotangent: Array
 ) -> tuple[int, float]:
-    """The same of the gradient of one input."""
+    """The same of the gradient of one input.
+
+    Args:
+        node: the primitive.
+        position: of the input.
+        inputs: arrays (n, c, h, w) that it reads.
+        weights: name -> array.
+        cotangent: of the output.
+    """
     match node:
         case Conv():
             weight = weights[f"{node.owner}.weight"]
-            return weight[:, 0].size, _norm(weight, 1) * _rms(cotangent)
+            grouped = weight.reshape(node.groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+            size = _norm(grouped.reshape(node.in_channels, -1), 0) * _rms(cotangent)
+            return weight[:, 0].size // node.groups, size
+        case LayerNorm():
+            slope, cancelled = _layer_norm_sizes(node, inputs[0])
+            return node.channels, slope * cancelled * largest(weights[f"{node.owner}.weight"]) * _rms(cotangent)
         case Multiply() if inputs[position].shape != cotangent.shape:
             pixels = cotangent[0, 0].size
             return pixels, float(np.sqrt(pixels)) * _rms(cotangent) * _rms(inputs[1 - position])
@@ -71,10 +95,26 @@ def input_sum(
             return 1, 0.0
 
 
-def weight_sum(name: str, x: Array, cotangent: Array) -> tuple[int, float]:
-    """The same of the gradient of a convolution's weight or bias."""
+def weight_sum(node: Primitive, name: str, x: Array, cotangent: Array) -> tuple[int, float]:
+    """The same of the gradient of a weight array.
+
+    Args:
+        node: with weights.
+        name: of the array.
+        x: the node's input.
+        cotangent: of the output.
+    """
     size = _norm(cotangent, 1)
-    return cotangent[:, 0].size, size * _rms(x) if name.endswith(".weight") else size
+    if not name.endswith(".bias"):
+        size *= _layer_norm_sizes(node, x)[1] if isinstance(node, LayerNorm) else _rms(x)
+    return cotangent[:, 0].size, size
+
+
+def _layer_norm_sizes(node: LayerNorm, x: Array) -> tuple[float, float]:
+    """Largest 1/s, and largest |x|/s of a pixel, s = √(variance + eps): how much the subtraction of the mean cancels."""
+    exact = np.asarray(x, dtype=np.float64)
+    s = np.sqrt(exact.var(axis=1) + node.eps)
+    return float((1 / s).max()), float((np.sqrt((exact**2).mean(axis=1)) / s).max())
 
 
 def _rms(array: Array) -> float:

@@ -22,7 +22,7 @@ from shared.report import numbers
 from shared.report.charts import NARROW, WIDE, Chart, Draw
 from shared.report.svg import ACCENT, INK, MUTED, SERIES, drawing, new_figure, to_svg
 from shared.spec import software
-from weights_convert.compare.compare import Answer, Comparison
+from weights_convert.compare.compare import Answer, Question
 from weights_convert.compare.judge import COLUMNS
 from weights_convert.compare.limits import FLOAT32_DRIFT, FLOAT64_GATE
 from weights_convert.compare.training_check import Curves
@@ -33,7 +33,7 @@ MOST_CELLS = 180  # in a direction; a cell of a deeper network is the worst of s
 MOST_ROWS = 40
 # Upper ends of the classes of log10(error / allowed), and their colours; the last class has no end
 CLASSES = (-3.0, -2.0, -1.0, 0.0, 2.0, 5.0)
-ROW_NAMES = {"held": "weights held", "weights": "weight gradients", "lone weights": "lone weight grads"}
+ROW_NAMES = {"held": "weights held", "weights": "weight gradients", "isolated weights": "isolated weight grads"}
 COLOURS = ("#dcefe9", "#9fd3c6", "#57ab9b", "#1f7d70", "#eda04f", "#d1582f", "#a3185b")
 UNJUDGED = "#b9bdb9"
 LABELS = ("< 10⁻³", "10⁻³ – 10⁻²", "10⁻² – 0.1", "0.1 – 1: allowed", "1 – 100: too large", "100 – 10⁵", "> 10⁵")
@@ -50,7 +50,7 @@ class SubjectView:
     steps: Chart | None
 
 
-def render_page(comparisons: Sequence[Comparison], answers: Sequence[Answer]) -> str:
+def render_page(comparisons: Sequence[Question], answers: Sequence[Answer]) -> str:
     """The page of comparisons of one case."""
     value = verdict(comparisons, answers)
     subjects = [
@@ -91,7 +91,7 @@ def error_text(value: float | None) -> str:
     return f"{mantissa}·10{raised}" if int(exponent) else mantissa
 
 
-def shares(question: Comparison, answer: Answer) -> tuple[list[str], Floats]:
+def shares(question: Question, answer: Answer) -> tuple[list[str], Floats]:
     """Nodes, `input` first, and error / allowed (columns of COLUMNS, nodes): NaN not compared, -1 without a limit."""
     names = [INPUT, *(node.name for node in build_graph(question.case.spec).nodes)]
     index = {name: position for position, name in enumerate(names)}
@@ -111,7 +111,7 @@ def _share(error: float, limit: float) -> float:
     return error / limit
 
 
-def _passes_chart(question: Comparison, answer: Answer, name: str) -> Chart | None:
+def _passes_chart(question: Question, answer: Answer, name: str) -> Chart | None:
     if not answer.measurements:
         return None
     names, found = shares(question, answer)
@@ -137,7 +137,7 @@ def _passes_chart(question: Comparison, answer: Answer, name: str) -> Chart | No
     )
 
 
-def _curve_chart(question: Comparison, answer: Answer, name: str) -> Chart | None:
+def _curve_chart(question: Question, answer: Answer, name: str) -> Chart | None:
     if answer.curves is None:
         return None
     gate = FLOAT64_GATE if question.case.dtype == "float64" else FLOAT32_DRIFT
@@ -159,7 +159,7 @@ def _curve_chart(question: Comparison, answer: Answer, name: str) -> Chart | Non
     return _chart(draw, name, f"Difference of the trainings over {len(loss)} steps, weights and loss.", 300)
 
 
-def _steps_chart(question: Comparison, answer: Answer, name: str) -> Chart | None:
+def _steps_chart(question: Question, answer: Answer, name: str) -> Chart | None:
     if answer.curves is None:
         return None
     gate = FLOAT64_GATE if question.case.dtype == "float64" else FLOAT32_DRIFT

@@ -1,4 +1,4 @@
-"""A short training that every framework can repeat: first weights, batches, loss, optimiser and averages are fixed by one value.
+"""A short training that every framework can repeat: one value fixes initial weights, batches, loss, optimiser and averages.
 
 What a framework dumps of it, T steps:
 
@@ -6,7 +6,7 @@ What a framework dumps of it, T steps:
     training/gradient/NAME               (T, …)         gradient of the loss
     training/weight/NAME                 (T + 1, …)     before the first step, and after each
     training/first|second/NAME           (T + 1, …)     Adam's moments, not yet divided by 1 - β^t
-    training/average/NAME                (T + 1, …)     running mean of weights, where the framework keeps one
+    training/average/NAME                (T + 1, …)     EMA of the weights, where the framework keeps one
 """
 
 import math
@@ -42,7 +42,7 @@ class Recipe(BaseModel):
     seed: int = Field(default=0, ge=0, description="of weights and batches")
 
 
-def first_weights(spec: ArchSpec, recipe: Recipe) -> dict[str, np.ndarray]:
+def initial_weights(spec: ArchSpec, recipe: Recipe) -> dict[str, np.ndarray]:
     """Random float32 weights of the network and of its dual models (`dual.{i}.`), none of them zero."""
     weights = random_weights(build_graph(spec), recipe.seed)
     for index, graph in enumerate(dual_graphs(spec)):

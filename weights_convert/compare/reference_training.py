@@ -1,4 +1,4 @@
-"""A training in float64 NumPy: loss, gradient, Adam and running mean written out by hand, as the oracle of both frameworks."""
+"""A training in float64 NumPy: loss, gradient, Adam and EMA written out by hand, as the oracle of both frameworks."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -18,7 +18,7 @@ from weights_convert.compare.recipe import (
     Recipe,
     batch,
     ema_decay,
-    first_weights,
+    initial_weights,
     learning_rate,
     write_state,
     write_step,
@@ -32,7 +32,7 @@ State = dict[str, dict[str, Array]]  # weight, first, second, average -> name ->
 
 def dump_training(spec: ArchSpec, recipe: Recipe, path: Path) -> None:
     """Train and write every step; keys in weights_convert/compare/recipe.py."""
-    state = first_state(spec, first_weights(spec, recipe))
+    state = first_state(spec, initial_weights(spec, recipe))
     with h5py.File(path, "w") as file:
         write_state(file, 0, recipe.steps, state)
         for step in range(recipe.steps):
@@ -53,10 +53,8 @@ def first_state(spec: ArchSpec, weights: Mapping[str, np.ndarray]) -> State:
 
 def trainable(spec: ArchSpec) -> list[str]:
     """Names of the weights that a training changes, dual models included."""
-    names = _trainable(build_graph(spec), "")
-    for index, graph in enumerate(dual_graphs(spec)):
-        names += _trainable(graph, f"dual.{index}.")
-    return names
+    names = build_graph(spec).trainable()
+    return names + [f"dual.{i}.{name}" for i, graph in enumerate(dual_graphs(spec)) for name in graph.trainable()]
 
 
 def advance(
@@ -150,8 +148,3 @@ def _collect(
         for key, array in own.items():
             found[key] = found[key] + array if key in found else array
     return back
-
-
-def _trainable(graph: Graph, prefix: str) -> list[str]:
-    frozen = {conv.owner for conv in graph.convs() if not conv.trainable}
-    return [prefix + name for name in graph.weight_shapes() if name.rpartition(".")[0] not in frozen]

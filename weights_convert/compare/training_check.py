@@ -15,10 +15,10 @@ from shared.network.architecture import ArchSpec
 from weights_convert.compare.case import DType
 from weights_convert.compare.dump.record import Arrays
 from weights_convert.compare.limits import FLOAT32_DRIFT, FLOAT32_LOSS, FLOAT64_GATE, scaled_error
-from weights_convert.compare.recipe import STATES, Recipe, batch, ema_decay, first_weights, learning_rate
+from weights_convert.compare.recipe import STATES, Recipe, batch, ema_decay, initial_weights, learning_rate
 from weights_convert.compare.reference_training import advance, loss_and_gradients, trainable
 
-Part = Literal["first weights", "learning rate", "loss", "gradient", "optimiser", "average", "trajectory"]
+Part = Literal["initial weights", "learning rate", "loss", "gradient", "optimiser", "average", "trajectory"]
 # Of one step in float32. Gradients: a ReLU or a sign of L1 that changes side
 FLOAT32_STEP: dict[Part, float] = {
     "learning rate": 1e-12,
@@ -114,7 +114,7 @@ def step_faults(
         kind: {name: dump[f"training/{kind}/{name}"] for name in dump.group(f"training/{kind}")} for kind in STATES
     }
     gradients = {name: dump[f"training/gradient/{name}"] for name in dump.group("training/gradient")}
-    found = _first_weights(state["weight"], spec, recipe)
+    found = _initial_weights(state["weight"], spec, recipe)
     for step in range(recipe.steps):
         errors = list(_step_errors(dump, spec, recipe, state, gradients, step, share, whole=step in looked_at))
         found += [
@@ -125,11 +125,11 @@ def step_faults(
     return found
 
 
-def _first_weights(weights: Floats, spec: ArchSpec, recipe: Recipe) -> list[StepFault]:
+def _initial_weights(weights: Floats, spec: ArchSpec, recipe: Recipe) -> list[StepFault]:
     """Trainings must start from the same weights, to the last bit."""
-    errors = {name: scaled_error(weights[name][0], array) for name, array in first_weights(spec, recipe).items()}
+    errors = {name: scaled_error(weights[name][0], array) for name, array in initial_weights(spec, recipe).items()}
     return [
-        StepFault(step=0, part="first weights", array=name, error=error, limit=0.0)
+        StepFault(step=0, part="initial weights", array=name, error=error, limit=0.0)
         for name, error in errors.items()
         if not error <= 0
     ]

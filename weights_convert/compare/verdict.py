@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.network.families import build_graph
-from weights_convert.compare.compare import Answer, Comparison
+from weights_convert.compare.compare import Answer, Question
 from weights_convert.compare.judge import Measurement
 from weights_convert.compare.training_check import Curves, StepFault
 
@@ -14,7 +14,7 @@ BLAMED = 20  # faults in the list
 CURVE_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def verdict(comparisons: Sequence[Comparison], answers: Sequence[Answer]) -> dict[str, Any]:
+def verdict(comparisons: Sequence[Question], answers: Sequence[Answer]) -> dict[str, Any]:
     """What `gpnas-sr compare --json` prints. Numbers that are not finite are null.
 
     Args:
@@ -66,7 +66,7 @@ def curve(found: Curves, control: Curves | None) -> list[dict[str, Any]]:
     ]
 
 
-def _subject(question: Comparison, answer: Answer) -> dict[str, Any]:
+def _subject(question: Question, answer: Answer) -> dict[str, Any]:
     training = None
     if question.recipe is not None and answer.curves is not None:
         training = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from shared.processes import run_module, worker_environment
-from weights_convert.compare.dump.record import Job, Request
+from weights_convert.compare.dump.record import DumpJob, Request
 
 WorkerKind = Literal["torch", "paddle", "module", "onnx"]
 AT_ONCE = 2
@@ -29,7 +29,7 @@ class Worker:
     """
 
     kind: WorkerKind
-    jobs: tuple[Job, ...]
+    jobs: tuple[DumpJob, ...]
     threads: int = 1
     onednn: bool = True
 

@@ -10,12 +10,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.network.architecture import ArchSpec
+from shared.network.architecture import AttentionSpec
+from shared.network.families.family import Family
 from shared.network.families.layers import channel_attention, enter, image_skip, last_conv, leave, upsampler
 from shared.network.graph import Graph, GraphBuilder
 
 
-class DrnSpec(ArchSpec):
+class DrnSpec(AttentionSpec):
     """Dense residual network; the paper's searched DRN* is 128/18/3. Defaults are our reading of the paper (docs/paper.md)."""
 
     family: Literal["drn"] = "drn"
@@ -75,3 +76,26 @@ def _stage(g: GraphBuilder, spec: DrnSpec, name: str, x: str, skip: str | None) 
     x = g.relu(f"{name}.1", x)
     x = g.conv(f"{name}.2", x, spec.features)
     return g.relu(f"{name}.3", x) if spec.stage_activations == 2 else x
+
+
+FAMILY = Family(
+    spec=DrnSpec,
+    build=build,
+    title="DRN",
+    examples=(
+        {"features": 8, "blocks": 2, "stages": 3, "reduction": 4},
+        {
+            "features": 8,
+            "blocks": 2,
+            "stages": 2,
+            "reduction": 4,
+            "ibsc_mode": "concat",
+            "stage_activations": 2,
+            "long_skip": True,
+            "pre_upsample_conv": True,
+            "mean_shift": "df2k",
+            "value_range": 255,
+        },
+    ),
+    presets={"drn-star": {"features": 128, "blocks": 18, "stages": 3}},
+)

@@ -1,14 +1,15 @@
 """Dual regression network (Guo et al. 2020), node names as in guoyongcs/DRN; ×3 is ours: one octave of factor 3.
 
-The network enlarges the input first and is then a small U-Net at HR size. It returns one image per octave, LR size first; a dual
-model per octave maps each image back down, for the closed loop of its training.
+The network upscales the input first and is then a small U-Net at HR size. It returns one image per octave, LR size first; a dual
+model per octave maps each image back down, for the dual regression loss of its training.
 """
 
 from typing import Literal
 
 from pydantic import Field
 
-from shared.network.architecture import ArchSpec, MeanShift
+from shared.network.architecture import AttentionSpec, MeanShift
+from shared.network.families.family import Family
 from shared.network.families.layers import enter, image_skip, leave, residual_attention_block
 from shared.network.graph import Graph, GraphBuilder
 from shared.network.primitives import INPUT
@@ -16,7 +17,7 @@ from shared.network.primitives import INPUT
 NEGATIVE_SLOPE = 0.2  # guoyongcs/DRN
 
 
-class DualRegressionSpec(ArchSpec):
+class DualRegressionSpec(AttentionSpec):
     """Dual regression network; published ×4 sizes are 16/30 (S) and 20/40 (L), features/blocks."""
 
     family: Literal["dual_regression"] = "dual_regression"
@@ -31,7 +32,7 @@ def octaves(scale: int) -> tuple[int, ...]:
 
 
 def build(spec: DualRegressionSpec) -> Graph:
-    """Enlarge → sub_mean → head → down steps → (image, up step) per octave → image."""
+    """Upscale → sub_mean → head → down steps → (image, up step) per octave → image."""
     g = GraphBuilder()
     factors = octaves(spec.scale)
     skip = image_skip(g, spec)
@@ -95,3 +96,13 @@ def _image(g: GraphBuilder, spec: DualRegressionSpec, index: int, x: str, skip: 
     is_last = index == len(octaves(spec.scale))
     x = g.conv(f"tail.{index}", x, 3, initial="uniform" if skip is None else "zero")
     return leave(g, spec, x, skip=skip, suffix="" if is_last else f"_{index}")
+
+
+FAMILY = Family(
+    spec=DualRegressionSpec,
+    build=build,
+    title="Dual regression",
+    examples=({"features": 8, "blocks": 1, "reduction": 4},),
+    presets={"dual-regression-s": {"features": 16, "blocks": 30}, "dual-regression-l": {"features": 20, "blocks": 40}},
+    dual_graphs=dual_graphs,
+)

@@ -25,7 +25,7 @@ def leave(g: GraphBuilder, spec: ArchSpec, x: str, *, skip: str | None = None, s
 
 
 def image_skip(g: GraphBuilder, spec: ArchSpec) -> str | None:
-    """The enlarged input, or None."""
+    """The upscaled input, or None."""
     return None if spec.image_skip == "none" else g.resize("image_skip", INPUT, spec.scale, "cubic")
 
 
@@ -64,6 +64,6 @@ def upsampler(g: GraphBuilder, name: str, x: str, features: int, scale: int) -> 
     return x
 
 
-def last_conv(g: GraphBuilder, name: str, spec: ArchSpec, x: str) -> str:
-    """Features to RGB. Behind an image skip it starts at zero, so that training starts exactly at the enlarged input (ours)."""
-    return g.conv(name, x, 3, initial="uniform" if spec.image_skip == "none" else "zero")
+def last_conv(g: GraphBuilder, name: str, spec: ArchSpec, x: str, channels: int = 3) -> str:
+    """Features to RGB. Behind an image skip it starts at 0, so that a training starts exactly at the upscaled input (ours)."""
+    return g.conv(name, x, channels, initial="uniform" if spec.image_skip == "none" else "zero")

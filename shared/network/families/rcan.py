@@ -4,12 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.network.architecture import ArchSpec, MeanShift
+from shared.network.architecture import AttentionSpec, MeanShift
+from shared.network.families.family import Family
 from shared.network.families.layers import enter, image_skip, last_conv, leave, residual_attention_block, upsampler
 from shared.network.graph import Graph, GraphBuilder
 
 
-class RcanSpec(ArchSpec):
+class RcanSpec(AttentionSpec):
     """Residual channel attention network; the paper's RCAN is 64/10/20, its searched RCAN* 128/5/10."""
 
     family: Literal["rcan"] = "rcan"
@@ -35,3 +36,15 @@ def build(spec: RcanSpec) -> Graph:
     x = upsampler(g, "tail.0", x, spec.features, spec.scale)
     x = last_conv(g, "tail.1", spec, x)
     return g.graph(leave(g, spec, x, skip=skip))
+
+
+FAMILY = Family(
+    spec=RcanSpec,
+    build=build,
+    title="RCAN",
+    examples=({"features": 8, "groups": 2, "blocks": 1, "reduction": 4},),
+    presets={
+        "rcan-star": {"features": 128, "groups": 5, "blocks": 10},
+        "rcan": {"features": 64, "groups": 10, "blocks": 20},
+    },
+)

@@ -20,7 +20,7 @@ from shared.network.primitives import (
     Sigmoid,
 )
 from shared.network.reference import apply, run
-from weights_convert.compare.backward import gradients, pull_back
+from weights_convert.compare.backward import gradients, vjp
 
 SHAPE = (2, 4, 5, 6)
 NODES: list[tuple[Primitive, list[tuple[int, ...]]]] = [
@@ -46,7 +46,7 @@ IDS = [f"{type(node).__name__}-{index}" for index, (node, _) in enumerate(NODES)
 
 
 @pytest.mark.parametrize(("node", "shapes"), NODES, ids=IDS)
-def test_pull_back_is_the_slope_of_the_output(node, shapes):
+def test_the_vjp_is_the_slope_of_the_output(node, shapes):
     """Along a random direction of all inputs and weights: Σ R·(f(x + hd) - f(x - hd)) / 2h."""
     draw = np.random.default_rng(3).standard_normal
     inputs, directions = [draw(shape) for shape in shapes], [draw(shape) for shape in shapes]
@@ -55,7 +55,7 @@ def test_pull_back_is_the_slope_of_the_output(node, shapes):
         for name, shape in Graph(nodes=(node,), outputs=("y",)).weight_shapes().items():
             weights[name], moves[name] = draw(shape), draw(shape)
     cotangent = draw(apply(node, inputs, weights).shape)
-    found, own = pull_back(node, inputs, weights, cotangent)
+    found, own = vjp(node, inputs, weights, cotangent)
     analytic = sum(np.vdot(g, d) for g, d in zip(found, directions, strict=True))
     analytic += sum(np.vdot(own[name], moves[name]) for name in weights)
     step = 1e-6
@@ -83,5 +83,5 @@ def test_a_node_that_is_read_twice_gets_both_gradients():
 
 def test_at_a_kink_the_gradient_is_the_frameworks():
     zero, one = np.zeros((1, 1, 1, 1)), np.ones((1, 1, 1, 1))
-    assert pull_back(Relu(name="y", inputs=("a",), channels=1), [zero], {}, one)[0][0].item() == 0
-    assert pull_back(LeakyRelu(name="y", inputs=("a",), channels=1, slope=0.2), [zero], {}, one)[0][0].item() == 0.2
+    assert vjp(Relu(name="y", inputs=("a",), channels=1), [zero], {}, one)[0][0].item() == 0
+    assert vjp(LeakyRelu(name="y", inputs=("a",), channels=1, slope=0.2), [zero], {}, one)[0][0].item() == 0.2

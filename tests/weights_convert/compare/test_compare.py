@@ -17,7 +17,7 @@ from shared.network.families import FAMILIES, build_graph
 from shared.network.primitives import Crop, Primitive
 from shared.spec import parse
 from weights_convert.compare.case import make_case, read_case, write_case
-from weights_convert.compare.compare import FRAMEWORKS, Comparison, Subject, compare
+from weights_convert.compare.compare import FRAMEWORKS, Question, Subject, compare
 from weights_convert.compare.page import render_page
 from weights_convert.compare.recipe import Recipe
 from weights_convert.compare.verdict import blamed_steps, verdict
@@ -60,30 +60,28 @@ def questions():
     """Name -> question; all of them are answered at once."""
     found = {}
     for spec, kind in itertools.product(SPECS, FRAMEWORKS):
-        found[f"healthy {spec.id} {kind} float64"] = Comparison(
-            case=make_case(spec, seed=7), subject=Subject(kind=kind)
-        )
+        found[f"healthy {spec.id} {kind} float64"] = Question(case=make_case(spec, seed=7), subject=Subject(kind=kind))
     for spec, kind in itertools.product(SPECS[2::3], FRAMEWORKS):
         common = {"subject": Subject(kind=kind), "control": kind == "torch"}  # one process less
-        found[f"healthy {spec.id} {kind} float32"] = Comparison(case=make_case(spec, dtype="float32"), **common)
+        found[f"healthy {spec.id} {kind} float32"] = Question(case=make_case(spec, dtype="float32"), **common)
         for dtype in ("float64", "float32"):
             case = make_case(spec, dtype=dtype)
-            found[f"training {spec.id} {kind} {dtype}"] = Comparison(case=case, recipe=RECIPE, passes=False, **common)
+            found[f"training {spec.id} {kind} {dtype}"] = Question(case=case, recipe=RECIPE, passes=False, **common)
     cases = {net: make_case(spec, seed=3) for net, spec in faults.SPECS.items()}
     for name, kind in itertools.product(["healthy_norm", *PLANTED, *PLANTED_IN_TRAINING], FRAMEWORKS):
         path = str(FAULTS / f"faults_{kind}.py:{name}")
         case = cases[faults.FAULTS[name].net if name in faults.FAULTS else "rcan"]
         if name in PLANTED_IN_TRAINING:
             subject = Subject(kind=kind, training=path)
-            question = Comparison(case=case, subject=subject, recipe=RECIPE, passes=False, control=False)
+            question = Question(case=case, subject=subject, recipe=RECIPE, passes=False, control=False)
         else:
-            question = Comparison(case=case, subject=Subject(kind=kind, network=path))
+            question = Question(case=case, subject=Subject(kind=kind, network=path))
         found[f"{name} {kind}"] = question
     case = make_case(OWN)
     for function in ("make", "make_wrong"):
         subject = Subject(kind="module", network=str(Path(__file__).parent / f"own_rcan.py:{function}"))
-        found[f"own {function}"] = Comparison(case=case, subject=subject)
-    found["against torch"] = Comparison(
+        found[f"own {function}"] = Question(case=case, subject=subject)
+    found["against torch"] = Question(
         case=make_case(SPECS[4]), subject=Subject(kind="paddle"), against="torch", recipe=RECIPE, control=False
     )
     return found
@@ -121,10 +119,10 @@ def test_every_array_of_the_network_is_compared(answers):
             "input",
             *(n.name for n in graph.nodes),
         }
-    for column in ("held", "weights", "lone weights"):
+    for column in ("held", "weights", "isolated weights"):
         assert {item.array for item in answer.measurements if item.column == column} == set(graph.weight_shapes())
-    lone = {(item.node, item.array) for item in answer.measurements if item.column == "lone inputs"}
-    assert lone == {(node.name, f"input {x}") for node in graph.nodes for x in node.inputs}
+    isolated = {(item.node, item.array) for item in answer.measurements if item.column == "isolated inputs"}
+    assert isolated == {(node.name, f"input {x}") for node in graph.nodes for x in node.inputs}
 
 
 @pytest.mark.parametrize("kind", FRAMEWORKS)
@@ -212,6 +210,6 @@ def test_cases_use_every_primitive_of_the_families():
 
 def test_a_worker_that_fails_says_why(tmp_path):
     (tmp_path / "net.py").write_text("def make():\n    raise KeyError('nothing here')\n")
-    question = Comparison(case=make_case(OWN), subject=Subject(kind="module", network=f"{tmp_path}/net.py:make"))
+    question = Question(case=make_case(OWN), subject=Subject(kind="module", network=f"{tmp_path}/net.py:make"))
     with pytest.raises(WorkError, match="nothing here"):
         compare([question])

@@ -7,9 +7,9 @@ from shared.errors import UsageError
 from shared.network.graph import GraphBuilder
 from shared.network.primitives import Conv
 from weights_convert.compare.dump.record import load_function
-from weights_convert.compare.isolated import Lone, cotangent_of, judge
+from weights_convert.compare.isolated import Isolated, cotangent_of, judge
 from weights_convert.compare.judge import NOISE_FACTOR, Measurement, Noise, blame, first_divergence
-from weights_convert.compare.limits import FLOAT64_GATE, lone_limit, output_sum, scaled_error
+from weights_convert.compare.limits import FLOAT64_GATE, isolated_limit, output_sum, scaled_error
 
 
 def graph():
@@ -44,7 +44,7 @@ def test_the_first_divergence_is_the_first_forward_and_the_last_node_backward():
 
 
 def test_blame_prefers_what_errs_alone_to_what_inherits_an_error():
-    spread = [measured("conv", error=1), measured("relu", error=1), measured("relu", "lone output", error=1)]
+    spread = [measured("conv", error=1), measured("relu", error=1), measured("relu", "isolated output", error=1)]
     assert [item.node for item in blame(graph(), spread)] == ["relu"]
     assert [item.node for item in blame(graph(), spread[:2])] == ["conv"]
     assert [item.node for item in blame(graph(), [measured("input", error=1), *spread])] == ["input"]
@@ -63,16 +63,16 @@ def test_a_sum_that_cancels_is_scaled_by_what_it_is_made_of():
     x = np.full((1, 2, 3, 3), 1.0)
     terms, size = output_sum(node, [x], weights)
     assert (terms, size) == (2, pytest.approx(np.sqrt(2)))
-    assert lone_limit(2, "float64") == FLOAT64_GATE
-    assert lone_limit(4 * 60 * 60 * 4, "float32") == pytest.approx(2 * lone_limit(2, "float32"))
+    assert isolated_limit(2, "float64") == FLOAT64_GATE
+    assert isolated_limit(4 * 60 * 60 * 4, "float32") == pytest.approx(2 * isolated_limit(2, "float32"))
 
 
-def test_a_gradient_that_does_not_arrive_is_a_fault_of_the_lone_node():
+def test_a_gradient_that_does_not_arrive_is_a_fault_of_the_isolated_node():
     node = graph().nodes[1]
     x = np.random.default_rng(0).standard_normal((1, 2, 3, 3))
     gradient = cotangent_of(node, x.shape) * (x > 0)
-    right = Lone(output=np.maximum(x, 0), inputs=[gradient], weights={})
-    detached = Lone(output=np.maximum(x, 0), inputs=[None], weights={})
+    right = Isolated(output=np.maximum(x, 0), inputs=[gradient], weights={})
+    detached = Isolated(output=np.maximum(x, 0), inputs=[None], weights={})
     assert all(row.error <= row.limit for row in judge(node, [x], {}, right, "float64"))
     assert [row.what for row in judge(node, [x], {}, detached, "float64") if row.error > row.limit] == ["input conv"]
 

@@ -1,6 +1,6 @@
 """Worker that runs a user's own torch module: `python -m weights_convert.compare.dump.module_worker REQUEST.json`.
 
-Job.network names a function () or (weights) that returns a torch.nn.Module: float (n, 3, h, w) in [0, 1] -> the image, or a
+DumpJob.network names a function () or (weights) that returns a torch.nn.Module: float (n, 3, h, w) in [0, 1] -> the image, or a
 tuple of images that ends with it. Parts of the module with the name of a node of ours (`body.0.body.1.body.0` in any RCAN
 with the official names) are dumped as that node.
 """
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from shared.errors import UsageError
 from shared.network.families import build_graph
 from weights_convert.compare.case import read_case
-from weights_convert.compare.dump.record import Job, Request, load_function, serve
+from weights_convert.compare.dump.record import DumpJob, Request, load_function, serve
 
 
-def dump(job: Job) -> None:
+def dump(job: DumpJob) -> None:
     """Do one job."""
     case = read_case(job.case)
     graph = build_graph(case.spec)

@@ -1,6 +1,6 @@
 """Worker that runs an ONNX file: `python -m weights_convert.compare.dump.onnx_worker REQUEST.json`.
 
-Job.network is the file; its outputs alone are dumped.
+DumpJob.network is the file; its outputs alone are dumped.
 """
 
 import importlib
@@ -14,10 +14,10 @@ import numpy as np
 from shared.errors import UsageError
 from shared.network.families import build_graph
 from weights_convert.compare.case import read_case
-from weights_convert.compare.dump.record import Job, Request, serve
+from weights_convert.compare.dump.record import DumpJob, Request, serve
 
 
-def dump(job: Job) -> None:
+def dump(job: DumpJob) -> None:
     """Do one job."""
     case = read_case(job.case)
     assert job.network is not None, "the caller names the file"

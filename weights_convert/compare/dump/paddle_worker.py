@@ -14,10 +14,10 @@ from search_paddle.network import Network, build_graph, get_weights
 from shared.network.families import build_graph as graph_of
 from shared.network.primitives import INPUT
 from weights_convert.compare.case import Case, read_case
-from weights_convert.compare.dump.record import Arrays, Job, Request, Row, load_function, serve, write_rows
+from weights_convert.compare.dump.record import Arrays, DumpJob, NodeCheck, Request, load_function, serve, write_rows
 from weights_convert.compare.dump.train_paddle import PaddleTraining
-from weights_convert.compare.isolated import Lone, cotangent_of, judge, weight_names
-from weights_convert.compare.recipe import Recipe, batch, first_weights, write_state, write_step
+from weights_convert.compare.isolated import Isolated, cotangent_of, judge
+from weights_convert.compare.recipe import Recipe, batch, initial_weights, write_state, write_step
 
 
 def dump_chained(file: h5py.File, case: Case, network: Network) -> None:
@@ -46,19 +46,19 @@ def dump_chained(file: h5py.File, case: Case, network: Network) -> None:
             file[f"weight/{name}"] = parameter.grad.numpy()
 
 
-def dump_lone(case: Case, network: Network, values: Arrays) -> list[Row]:
+def dump_isolated(case: Case, network: Network, values: Arrays) -> list[NodeCheck]:
     """Feed every node the reference's values, and judge it."""
     nodes = {node.name: node for node in graph_of(case.spec).nodes}
     parameters = dict(network.named_parameters())
     fed: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # the network holds what it still reads
-    rows: list[Row] = []
+    rows: list[NodeCheck] = []
 
     def see(name: str, value: Tensor) -> Tensor:
         if name in nodes:
             node = nodes[name]
             inputs = [read(x) for x in node.inputs]
-            weights = {key: parameters[key] for key in weight_names(node) if key in parameters}
-            found = _pulled_back(value, inputs, weights, cotangent_of(node, tuple(value.shape)))
+            weights = {key: parameters[key] for key in node.weight_shapes() if key in parameters}
+            found = _vjp(value, inputs, weights, cotangent_of(node, tuple(value.shape)))
             rows.extend(judge(node, [x.numpy() for x in inputs], case.weights, found, case.dtype))
         if name != INPUT and name not in nodes:
             return value
@@ -78,13 +78,13 @@ def _keep(file: h5py.File, key: str, gradient: Tensor) -> None:
     file[key] = gradient.numpy()
 
 
-def _pulled_back(value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor], cotangent: np.ndarray) -> Lone:
+def _vjp(value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor], cotangent: np.ndarray) -> Isolated:
     found: list[Tensor | None] = [None] * (len(inputs) + len(weights))
     if not value.stop_gradient:
         seen = paddle.to_tensor(cotangent.astype(value.numpy().dtype))
         found = paddle.grad([value], [*inputs, *weights.values()], [seen], retain_graph=True, allow_unused=True)
     arrays = [None if gradient is None else gradient.numpy() for gradient in found]
-    return Lone(
+    return Isolated(
         output=value.numpy(),
         inputs=arrays[: len(inputs)],
         weights=dict(zip(weights, arrays[len(inputs) :], strict=True)),
@@ -101,7 +101,7 @@ def dump_training(file: h5py.File, case: Case, recipe: Recipe, training: PaddleT
         write_state(file, step + 1, recipe.steps, training.state())
 
 
-def dump(job: Job) -> None:
+def dump(job: DumpJob) -> None:
     """Do one job."""
     case = read_case(job.case)
     with h5py.File(job.dump, "w") as file:
@@ -116,10 +116,10 @@ def dump(job: Job) -> None:
                 dump_chained(file, case, network)
             if job.values is not None:
                 with Arrays(job.values) as values:
-                    write_rows(file, dump_lone(case, network, values))
+                    write_rows(file, dump_isolated(case, network, values))
         if job.recipe is not None:
             start = PaddleTraining if job.training is None else load_function(job.training)
-            weights = first_weights(case.spec, job.recipe)
+            weights = initial_weights(case.spec, job.recipe)
             dump_training(file, case, job.recipe, start(case.spec, weights, job.recipe, case.dtype))
 
 

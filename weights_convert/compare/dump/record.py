@@ -4,7 +4,7 @@
     gradient/NODE          gradient of the loss with respect to it                  }
     weight/NAME            gradient of the loss with respect to a weight            }
     held/NAME              the weight that the network holds
-    lone                   JSON: rows of the isolated pass, see weights_convert/compare/isolated.py
+    isolated               JSON: rows of the isolated pass, see weights_convert/compare/isolated.py
     training/…             see weights_convert/compare/recipe.py
 
 A worker is `python -m weights_convert.compare.dump.FRAMEWORK_worker REQUEST.json`; the request is a `Request`.
@@ -26,12 +26,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import UsageError
-from shared.network.graph import Graph
 from shared.processes import WRONG_INPUT
 from weights_convert.compare.recipe import Recipe
 
 
-class Job(BaseModel):
+class DumpJob(BaseModel):
     """One case for one process.
 
     Attributes:
@@ -62,11 +61,11 @@ class Request(BaseModel):
 
     threads: int = 1
     onednn: bool = True
-    jobs: tuple[Job, ...]
+    jobs: tuple[DumpJob, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class NodeCheck:
     """One measurement of the isolated pass: what of which node, its error and the largest allowed."""
 
     node: str
@@ -110,9 +109,11 @@ class Arrays(Mapping[str, np.ndarray]):
         """Names of the datasets right under `prefix`."""
         return [name for file in self._files if prefix in file for name in file[prefix]]
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[NodeCheck]:
         """The isolated pass; empty where there was none."""
-        return [Row(**row) for file in self._files if "lone" in file for row in json.loads(file["lone"][()])]
+        return [
+            NodeCheck(**row) for file in self._files if "isolated" in file for row in json.loads(file["isolated"][()])
+        ]
 
 
 class Outputs(Mapping[str, np.ndarray]):
@@ -131,16 +132,7 @@ class Outputs(Mapping[str, np.ndarray]):
         return len(self._dump.group("output"))
 
 
-def last_reads(graph: Graph) -> dict[str, list[str]]:
-    """Node -> the values that nobody reads after it."""
-    last = {name: node.name for node in graph.nodes for name in node.inputs}
-    found: dict[str, list[str]] = {}
-    for name, reader in last.items():
-        found.setdefault(reader, []).append(name)
-    return found
-
-
-def serve(path: Path, start: Callable[[Request], None], dump: Callable[[Job], None]) -> int:
+def serve(path: Path, start: Callable[[Request], None], dump: Callable[[DumpJob], None]) -> int:
     """Do every job of a request; returns the exit status."""
     request = Request.model_validate_json(path.read_bytes())
     start(request)
@@ -153,9 +145,9 @@ def serve(path: Path, start: Callable[[Request], None], dump: Callable[[Job], No
     return 0
 
 
-def write_rows(file: h5py.File, rows: Sequence[Row]) -> None:
+def write_rows(file: h5py.File, rows: Sequence[NodeCheck]) -> None:
     """Add the isolated pass to a dump."""
-    file["lone"] = json.dumps([{"node": r.node, "what": r.what, "error": r.error, "limit": r.limit} for r in rows])
+    file["isolated"] = json.dumps([{"node": r.node, "what": r.what, "error": r.error, "limit": r.limit} for r in rows])
 
 
 def load_function(path: str) -> Callable[..., Any]:
@@ -207,6 +199,6 @@ def _functions(module: ModuleType) -> str:
 def _keys(file: h5py.File) -> list[str]:
     names: list[str] = []
     file.visititems(
-        lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) and name != "lone" else None
+        lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) and name != "isolated" else None
     )
     return names

@@ -14,20 +14,20 @@ from shared.network.primitives import INPUT
 from shared.network.reference import Array, apply
 from weights_convert.compare.backward import gradients
 from weights_convert.compare.case import Case
-from weights_convert.compare.dump.record import Arrays, Outputs, last_reads
+from weights_convert.compare.dump.record import Arrays, Outputs
 
 
 def dump_outputs(case: Case, path: Path, *, rounded: bool = False) -> None:
     """Write `output/NODE` of every node."""
     graph = build_graph(case.spec)
-    finished = last_reads(graph)
+    last = graph.last_use()
     values: dict[str, Array] = {INPUT: np.asarray(case.image, dtype=np.float64)}
     with h5py.File(path, "w") as file:
         file[f"output/{INPUT}"] = values[INPUT]
-        for node in graph.nodes:
+        for place, node in enumerate(graph.nodes):
             values[node.name] = _kept(apply(node, [values[name] for name in node.inputs], case.weights), rounded)
             file[f"output/{node.name}"] = values[node.name]
-            for name in finished.get(node.name, ()):
+            for name in {name for name in node.inputs if last[name] == place}:
                 del values[name]
 
 

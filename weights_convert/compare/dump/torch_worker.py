@@ -16,9 +16,9 @@ from train_torch.config import TrainConfig
 from train_torch.network import build_graph, get_weights, walk
 from train_torch.training.step import Training
 from weights_convert.compare.case import Case, DType, read_case
-from weights_convert.compare.dump.record import Arrays, Job, Request, Row, load_function, serve, write_rows
-from weights_convert.compare.isolated import Lone, cotangent_of, judge, weight_names
-from weights_convert.compare.recipe import Recipe, batch, first_weights, write_state, write_step
+from weights_convert.compare.dump.record import Arrays, DumpJob, NodeCheck, Request, load_function, serve, write_rows
+from weights_convert.compare.isolated import Isolated, cotangent_of, judge
+from weights_convert.compare.recipe import Recipe, batch, initial_weights, write_state, write_step
 
 
 def dump_chained(file: h5py.File, case: Case, module: fx.GraphModule) -> None:
@@ -47,22 +47,22 @@ def dump_chained(file: h5py.File, case: Case, module: fx.GraphModule) -> None:
             file[f"weight/{name}"] = parameter.grad.numpy()
 
 
-def dump_lone(case: Case, module: fx.GraphModule, values: Arrays) -> list[Row]:
+def dump_isolated(case: Case, module: fx.GraphModule, values: Arrays) -> list[NodeCheck]:
     """Feed every node the reference's values, and judge it."""
     graph, dtype = graph_of(case.spec), getattr(torch, case.dtype)
     nodes = {node.name: node for node in graph.nodes}
     parameters = dict(module.named_parameters())
     fed: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # the network holds what it still reads
-    rows: list[Row] = []
+    rows: list[NodeCheck] = []
 
     def see(name: str, value: Tensor) -> Tensor:
         if name in nodes:
             node = nodes[name]
             inputs = [read(x) for x in node.inputs]
-            found = _pulled_back(
+            found = _vjp(
                 value,
                 inputs,
-                {key: parameters.get(key) for key in weight_names(node)},
+                {key: parameters.get(key) for key in node.weight_shapes()},
                 cotangent_of(node, tuple(value.shape)),
             )
             rows.extend(judge(node, [x.detach().numpy() for x in inputs], case.weights, found, case.dtype))
@@ -82,9 +82,7 @@ def _keep(file: h5py.File, key: str, gradient: Tensor) -> None:
     file[key] = gradient.numpy()
 
 
-def _pulled_back(
-    value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor | None], cotangent: np.ndarray
-) -> Lone:
+def _vjp(value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor | None], cotangent: np.ndarray) -> Isolated:
     known = {name: weight for name, weight in weights.items() if weight is not None}
     sources = [*inputs, *known.values()]
     found: tuple[Tensor | None, ...] = (None,) * len(sources)
@@ -92,7 +90,7 @@ def _pulled_back(
         seen = torch.tensor(cotangent, dtype=value.dtype)
         found = torch.autograd.grad(value, sources, seen, retain_graph=True, allow_unused=True)
     arrays = [None if gradient is None else gradient.numpy() for gradient in found]
-    return Lone(
+    return Isolated(
         output=value.detach().numpy(),
         inputs=arrays[: len(inputs)],
         weights=dict(zip(known, arrays[len(inputs) :], strict=True)),
@@ -134,7 +132,7 @@ def _state(training: Training) -> dict[str, Mapping[str, np.ndarray]]:
     return {kind: state[name] for kind, name in names.items()}
 
 
-def dump(job: Job) -> None:
+def dump(job: DumpJob) -> None:
     """Do one job."""
     case = read_case(job.case)
     torch.set_default_dtype(getattr(torch, case.dtype))  # Fabric brings a network's outputs to it
@@ -148,10 +146,10 @@ def dump(job: Job) -> None:
                 dump_chained(file, case, module)
             if job.values is not None:
                 with Arrays(job.values) as values:
-                    write_rows(file, dump_lone(case, module, values))
+                    write_rows(file, dump_isolated(case, module, values))
         if job.recipe is not None:
             start = make_training if job.training is None else load_function(job.training)
-            weights = first_weights(case.spec, job.recipe)
+            weights = initial_weights(case.spec, job.recipe)
             dump_training(file, case, job.recipe, start(case.spec, weights, job.recipe, case.dtype))
 
 

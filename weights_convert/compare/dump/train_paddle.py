@@ -1,6 +1,6 @@
-"""The recipe's training on Paddle, step by step: network, dual models, L1 and closed loop, Adam, running mean of weights.
+"""The recipe's training on Paddle, step by step: network, dual models, L1 and closed loop, Adam, EMA of the weights.
 
-Loss and optimiser are those of the proxies (search_paddle/proxy/training.py); dual models and the running mean, which proxies do
+Loss and optimiser are those of the proxies (search_paddle/proxy/training.py); dual models and the EMA, which proxies do
 without, follow train_torch/losses/dual_regression.py and shared/schedule.py.
 """
 
@@ -70,7 +70,7 @@ class PaddleTraining:
         return learning_rate(step, self.schedule)
 
     def decay(self, step: int) -> float:
-        """Share of the old in the running mean after a step."""
+        """Share of the old in the EMA after a step."""
         return ema_decay(step, self.recipe)
 
     def clear(self) -> None:
@@ -98,7 +98,7 @@ class PaddleTraining:
             self.average[name] = self.average[name] * decay + tensor.detach() * (1 - decay)
 
     def state(self) -> dict[str, Arrays]:
-        """Weights, Adam's moments (zeros before the first step) and running mean; copies."""
+        """Weights, Adam's moments (zeros before the first step) and EMA; copies."""
         state = self.optimizer.state_dict()
         return {
             "weight": {name: tensor.numpy().copy() for name, tensor in self.weights.items()},
