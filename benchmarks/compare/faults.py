@@ -1,4 +1,4 @@
-"""The catalogue of planted faults: 24 of networks (reference list), six of trainings, and twelve of our own families.
+"""The catalogue of planted faults: 24 of networks (reference list), six of trainings, and others of our own families.
 
 A fault is planted through the seam that users have: `Subject.network` and `Subject.training` name functions that build the
 network or start the training. faults_torch.py and faults_paddle.py build them; what is no matter of a framework (another
@@ -26,6 +26,7 @@ NETS = {
         "image_skip": "bicubic",
     },
     "drn": {"family": "drn", "scale": 3, "features": 8, "blocks": 3, "stages": 3, "reduction": 4},
+    "nafnet": {"family": "nafnet", "scale": 2, "features": 6, "blocks": 2},
     "dual": {"family": "dual_regression", "scale": 4, "features": 8, "blocks": 1, "reduction": 4},
 }
 SPECS = {name: parse(fields) for name, fields in NETS.items()}
@@ -176,7 +177,41 @@ NETWORK: dict[str, Fault] = {
     "skip_detached": Fault(net="rcan", nodes=("body.0.add",)),
 }
 
-FAMILIES: dict[str, Fault] = {
+NAF = "body.1"  # of nafnet
+
+
+def swapped_halves(graph: Graph, weights: Arrays) -> tuple[Graph, Arrays]:
+    half = SPECS["nafnet"].features
+    graph = with_node(graph, f"{NAF}.sg1.a", maps=(half, None))
+    return with_node(graph, f"{NAF}.sg1.b", maps=(0, half)), weights
+
+
+def interleaved(graph: Graph, weights: Arrays) -> tuple[Graph, Arrays]:
+    """Even channels times odd ones."""
+    graph = with_node(graph, f"{NAF}.sg1.a", maps=(0, None, 2))
+    return with_node(graph, f"{NAF}.sg1.b", maps=(1, None, 2)), weights
+
+
+NAFNET: dict[str, Fault] = {
+    "layer_norm_eps": Fault(net="nafnet", nodes=(f"{NAF}.norm1",), change=altered(f"{NAF}.norm1", eps=1e-5)),
+    "layer_norm_over_pixels": Fault(net="nafnet", nodes=(f"{NAF}.norm1",)),
+    "layer_norm_unbiased_variance": Fault(net="nafnet", nodes=(f"{NAF}.norm2",)),
+    "groups_mixed": Fault(net="nafnet", nodes=(f"{NAF}.conv2",)),
+    "groups_shuffled": Fault(net="nafnet", nodes=(f"{NAF}.conv2",)),
+    "gate_halves_swapped": Fault(net="nafnet", nodes=(f"{NAF}.sg1.a", f"{NAF}.sg1.b"), change=swapped_halves),
+    "gate_interleaved": Fault(net="nafnet", nodes=(f"{NAF}.sg1.a", f"{NAF}.sg1.b"), change=interleaved),
+    "attention_before_gate": Fault(
+        net="nafnet", nodes=(f"{NAF}.sca.0",), change=rewired(f"{NAF}.sca.0", f"{NAF}.sg1.a")
+    ),
+    "beta_for_gamma": Fault(
+        net="nafnet",
+        nodes=(f"{NAF}.gamma",),
+        change=lambda graph, weights: (graph, {**weights, f"{NAF}.gamma.weight": weights[f"{NAF}.beta.weight"]}),
+    ),
+    "channel_scale_detached": Fault(net="nafnet", nodes=(f"{NAF}.beta",)),
+}
+
+FAMILIES: dict[str, Fault] = NAFNET | {
     "ibsc_wrong_stage": Fault(
         net="drn",
         nodes=("body.2.stages.1.ibsc", "body.2.stages.1.0", "body.2.stages.2.0"),

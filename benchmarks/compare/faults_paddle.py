@@ -55,7 +55,7 @@ def network(name: str, graph: Graph, weights: Arrays) -> Network:
 
 def normalised(eps: float, *, is_training: bool = False) -> NodeOutput:
     def compute(self: Network, node: Primitive, inputs: list[Tensor]) -> Tensor:
-        conv, channels = self.convs[node.name], node.channels
+        conv, channels = self.layers[node.name], node.channels
         mean, variance = (paddle.full([channels], value, dtype=conv.weight.dtype) for value in (MEAN, VARIANCE))
         deviation = (variance + EPS).sqrt()
         y = functional.conv2d(inputs[0], conv.weight * deviation.reshape([-1, 1, 1, 1]), padding=1)
@@ -72,7 +72,7 @@ def normalised(eps: float, *, is_training: bool = False) -> NodeOutput:
 
 
 def reflected(self: Network, node: Primitive, inputs: list[Tensor]) -> Tensor:
-    conv = self.convs[node.name]
+    conv = self.layers[node.name]
     return functional.conv2d(functional.pad(inputs[0], [1, 1, 1, 1], mode="reflect"), conv.weight, conv.bias)
 
 
@@ -83,7 +83,32 @@ def shuffle(self: Network, node: Primitive, inputs: list[Tensor]) -> Tensor:
     return cells.reshape([n, channels // 4, 2 * height, 2 * width])
 
 
+def normalised_over(axes: list[int], *, unbiased: bool = False) -> NodeOutput:
+    def compute(self: Network, node: Primitive, inputs: list[Tensor]) -> Tensor:
+        x, layer = inputs[0], self.layers[node.name]
+        variance = x.var(axes, unbiased=unbiased, keepdim=True)
+        y = (x - x.mean(axes, keepdim=True)) / (variance + 1e-6).sqrt()
+        return y * layer.weight.reshape([-1, 1, 1]) + layer.bias.reshape([-1, 1, 1])
+
+    return compute
+
+
+def depthwise(change: Callable[[Tensor], Tensor]) -> NodeOutput:
+    """Of an input in which channels were mixed."""
+
+    def compute(self: Network, node: Primitive, inputs: list[Tensor]) -> Tensor:
+        conv = self.layers[node.name]
+        return functional.conv2d(change(inputs[0]), conv.weight, conv.bias, padding=1, groups=node.channels)
+
+    return compute
+
+
 EDITS: dict[str, NodeOutput] = {
+    "layer_norm_over_pixels": normalised_over([2, 3]),
+    "layer_norm_unbiased_variance": normalised_over([1], unbiased=True),
+    "groups_mixed": depthwise(lambda x: x.sum(1, keepdim=True).expand_as(x)),
+    "groups_shuffled": depthwise(lambda x: paddle.roll(x, 1, 1)),
+    "channel_scale_detached": lambda self, node, x: x[0].detach() * self.layers[node.name].weight.reshape([-1, 1, 1]),
     "healthy_norm": normalised(1e-5),
     "align_corners": lambda self, node, x: functional.interpolate(
         x[0], scale_factor=4, mode="bicubic", align_corners=True

@@ -114,7 +114,47 @@ def shuffle(x: Tensor) -> Tensor:
     return cells.reshape(n, channels // 4, 2 * height, 2 * width)
 
 
+class Instead(nn.Module):
+    """Another function of a layer and its input, under the names of its arrays."""
+
+    def __init__(self, layer: nn.Module, function: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        for name, parameter in layer.named_parameters():
+            self.register_parameter(name, parameter)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self, x)
+
+
+def instead(name: str, function: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[fx.GraphModule], None]:
+    def edit(module: fx.GraphModule) -> None:
+        parent, _, last = name.rpartition(".")
+        setattr(module.get_submodule(parent), last, Instead(module.get_submodule(name), function))
+
+    return edit
+
+
+def normalised_over(axes: tuple[int, ...], correction: int = 0) -> Callable[[nn.Module, Tensor], Tensor]:
+    def compute(layer: nn.Module, x: Tensor) -> Tensor:
+        variance = x.var(axes, correction=correction, keepdim=True)
+        y = (x - x.mean(axes, keepdim=True)) / (variance + 1e-6).sqrt()
+        return y * layer.weight[:, None, None] + layer.bias[:, None, None]
+
+    return compute
+
+
+def depthwise(change: Callable[[Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
+    """Of an input in which channels were mixed."""
+    return lambda conv, x: functional.conv2d(change(x), conv.weight, conv.bias, padding=1, groups=x.shape[1])
+
+
 EDITS: dict[str, Callable[[fx.GraphModule], None]] = {
+    "layer_norm_over_pixels": instead(f"{faults.NAF}.norm1", normalised_over((2, 3))),
+    "layer_norm_unbiased_variance": instead(f"{faults.NAF}.norm2", normalised_over((1,), correction=1)),
+    "groups_mixed": instead(f"{faults.NAF}.conv2", depthwise(lambda x: x.sum(1, keepdim=True).expand_as(x))),
+    "groups_shuffled": instead(f"{faults.NAF}.conv2", depthwise(lambda x: x.roll(1, 1))),
+    "channel_scale_detached": instead(f"{faults.NAF}.beta", lambda layer, x: x.detach() * layer.weight[:, None, None]),
     "healthy_norm": normalised(1e-5),
     "rgb_bgr": after_input(torch.flip, [1]),
     "range_255": after_input(torch.mul, 255.0),

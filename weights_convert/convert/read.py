@@ -1,6 +1,7 @@
 """Weights out of any known file: strict, bit-exact, and without running anything that the file contains.
 
-`foreign/` reads the file, `upstream/` knows the names, `layout.py` the frameworks' layouts; `write.py` is the way back.
+`foreign/` reads the file, `upstream/` knows the names, `write.py` is the way back. Arrays keep their layout: both frameworks hold
+them as the node says (`Node.parts`), and `gpnas-sr compare` proves that both then compute the same.
 """
 
 import difflib
@@ -16,15 +17,8 @@ from shared.network.architecture import ArchSpec
 from shared.records.weights import WeightsFile, check_depth, described_spec, weight_shapes
 from shared.spec import software
 from weights_convert.convert.foreign.files import Checkpoint, StateDict, dual_states, read_checkpoint, select
-from weights_convert.convert.layout import Framework, network_layouts
 from weights_convert.convert.upstream import Source, Upstream, upstream_of
 
-FRAMEWORKS: Mapping[str, Framework | None] = {
-    "safetensors": None,
-    "paddle pickle": "paddle",
-    "torch zip": "torch",
-    "torch legacy": "torch",
-}
 LISTED = 20  # differing names in a message
 
 
@@ -33,7 +27,7 @@ class Incoming:
     """Weights that were read.
 
     Attributes:
-        file: spec, weights in our names and layout, provenance.
+        file: spec, weights in our names, provenance.
         upstream: whose names the file had.
         file_format: what the file was.
         inferred: whether the spec was read off names and shapes.
@@ -74,6 +68,7 @@ def weights_in(
     told = _told(path, state, spec)
     try:
         found = told or upstream.infer(state.arrays)
+        check_depth(found, len(state.arrays), name=str(path))
         arrays = upstream.to_own(state.arrays, found)
     except (WeightsError, SpecError) as error:
         raise WeightsError(f"{path}: {error}") from None
@@ -83,8 +78,7 @@ def weights_in(
             f"{path}: holds dual models of its own; expected none beside those of {dual.path if dual else 'their own entries'}"
         )
     arrays |= duals
-    framework = FRAMEWORKS[checkpoint.format]
-    weights = _fitted(arrays, found, framework, name=f"{path} as {found.id} ({upstream.name} names)")
+    weights = _fitted(arrays, found, name=f"{path} as {found.id} ({upstream.name} names)")
     provenance = _own_provenance(state, found) or _provenance(checkpoint, state, upstream, weights, found)
     file = WeightsFile(spec=found, weights=weights, provenance=provenance)
     return Incoming(file=file, upstream=upstream, file_format=checkpoint.format, inferred=told is None)
@@ -120,27 +114,21 @@ def _nearest(name: str, others: Sequence[str], at: int) -> str:
     return f" (nearest: {near[0][:120]})" if near else ""
 
 
-def _fitted(
-    arrays: Mapping[str, np.ndarray], spec: ArchSpec, framework: Framework | None, *, name: str
-) -> dict[str, np.ndarray]:
-    """The network's arrays as contiguous float32, in our layout and order; refused as a whole where any differs."""
-    check_depth(spec, len(arrays), name=name)
+def _fitted(arrays: Mapping[str, np.ndarray], spec: ArchSpec, *, name: str) -> dict[str, np.ndarray]:
+    """The network's arrays as contiguous float32, in our order; refused as a whole where any differs."""
     network, dual = weight_shapes(spec)
     has_dual = any(key.startswith("dual.") for key in arrays)
     shapes = network | dual if has_dual else network
-    rules = network_layouts(spec)
-    ours = {
-        key: array if framework is None or key not in rules else rules[key].back[framework](array)
-        for key, array in arrays.items()
-    }
-    lines = differences(ours, shapes)
+    lines = differences(arrays, shapes)
     if lines:
         listed = "\n  ".join(lines[:LISTED])
         more = f"\n  and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
         raise WeightsError(
             f"{name}: {len(lines)} of {len(shapes)} arrays differ, so nothing is loaded:\n  {listed}{more}"
         )
-    return {key: np.array(ours[key], dtype=np.float32, order="C") for key in shapes}  # copies: the file's bytes can go
+    return {
+        key: np.array(arrays[key], dtype=np.float32, order="C") for key in shapes
+    }  # copies: the file's bytes can go
 
 
 def _dual_arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:

@@ -5,19 +5,19 @@ import pickle
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from shared.errors import UsageError, WorkError
 from shared.files import write_bytes
 from shared.processes import run_module, worker_environment
-from shared.records.weights import KEY, WeightsFile, description, save_weights, write_arrays
+from shared.records.weights import KEY, WeightsFile, description, save_weights, weight_shapes, write_arrays
 from weights_convert.convert.foreign.files import Checkpoint, dual_states, read_checkpoint, select
 from weights_convert.convert.foreign.paddle_file import NAMES
-from weights_convert.convert.layout import Framework, network_layouts
 from weights_convert.convert.upstream import Parcel, by_names, key_choices
 
+Framework = Literal["torch", "paddle"]
 SUFFIXES: Mapping[str, Framework | None] = {
     ".safetensors": None,
     ".pdparams": "paddle",
@@ -54,8 +54,8 @@ def write_weights(path: Path, file: WeightsFile, *, keys: str = "own") -> list[P
     if upstream is None:
         fitting = [name for name, families in key_choices().items() if file.spec.family in families]
         raise UsageError(f"--keys {keys}: no such names for {file.spec.family}; expected one of {', '.join(fitting)}")
-    rules = network_layouts(file.spec)
-    arrays = {name: rule.to[framework](file.weights[name]) for name, rule in rules.items() if name in file.weights}
+    network, dual = weight_shapes(file.spec)
+    arrays = {name: file.weights[name] for name in (*network, *dual) if name in file.weights}
     parcels = upstream.parcels(arrays, file.spec)
     text = json.dumps(description(file.spec, file.provenance), sort_keys=True, allow_nan=False)
     contents = {path.with_name(path.stem + extra + path.suffix): parcel for extra, parcel in parcels.items()}

@@ -6,10 +6,12 @@ import pytest
 from shared.network.graph import Graph
 from shared.network.primitives import (
     Add,
+    ChannelScale,
     Concat,
     Conv,
     Crop,
     GlobalMean,
+    LayerNorm,
     LeakyRelu,
     Multiply,
     PixelShuffle,
@@ -28,12 +30,18 @@ NODES: list[tuple[Primitive, list[tuple[int, ...]]]] = [
     (Conv(name="y", inputs=("a",), channels=3, in_channels=4, kernel=3, padding=0, stride=3), [SHAPE]),
     (Conv(name="y", inputs=("a",), channels=5, in_channels=4, kernel=3, padding=1, stride=2, bias=False), [SHAPE]),
     (Conv(name="y", inputs=("a",), channels=3, in_channels=4, kernel=1, padding=0), [SHAPE]),
+    (Conv(name="y", inputs=("a",), channels=6, in_channels=4, kernel=3, padding=1, groups=2), [SHAPE]),
+    (Conv(name="y", inputs=("a",), channels=4, in_channels=4, kernel=3, padding=1, stride=2, groups=4), [SHAPE]),
+    (LayerNorm(name="y", inputs=("a",), channels=4, eps=1e-6), [SHAPE]),
+    (LayerNorm(name="y", inputs=("a",), channels=4, eps=0.5), [SHAPE]),
+    (ChannelScale(name="y", inputs=("a",), channels=4), [SHAPE]),
     (Add(name="y", inputs=("a", "b"), channels=4), [SHAPE, SHAPE]),
     (Multiply(name="y", inputs=("a", "b"), channels=4), [SHAPE, SHAPE]),
     (Multiply(name="y", inputs=("a", "b"), channels=4), [SHAPE, (2, 4, 1, 1)]),
     (Concat(name="y", inputs=("a", "b"), channels=7), [SHAPE, (2, 3, 5, 6)]),
     (Concat(name="y", inputs=("a", "b"), channels=4, axis=2), [SHAPE, (2, 4, 2, 6)]),
     (Crop(name="y", inputs=("a",), channels=4, rows=(1, -1), columns=(2, None)), [SHAPE]),
+    (Crop(name="y", inputs=("a",), channels=2, maps=(2, None)), [SHAPE]),
     (Scale(name="y", inputs=("a",), channels=4, factor=2.5), [SHAPE]),
     (Relu(name="y", inputs=("a",), channels=4), [SHAPE]),
     (LeakyRelu(name="y", inputs=("a",), channels=4, slope=0.2), [SHAPE]),
@@ -51,9 +59,8 @@ def test_the_vjp_is_the_slope_of_the_output(node, shapes):
     draw = np.random.default_rng(3).standard_normal
     inputs, directions = [draw(shape) for shape in shapes], [draw(shape) for shape in shapes]
     weights, moves = {}, {}
-    if isinstance(node, Conv):
-        for name, shape in Graph(nodes=(node,), outputs=("y",)).weight_shapes().items():
-            weights[name], moves[name] = draw(shape), draw(shape)
+    for name, shape in node.weight_shapes().items():
+        weights[name], moves[name] = draw(shape), draw(shape)
     cotangent = draw(apply(node, inputs, weights).shape)
     found, own = vjp(node, inputs, weights, cotangent)
     analytic = sum(np.vdot(g, d) for g, d in zip(found, directions, strict=True))
@@ -67,6 +74,21 @@ def test_the_vjp_is_the_slope_of_the_output(node, shapes):
     numeric = np.vdot(cotangent, moved(1) - moved(-1)) / (2 * step)
     assert [g.shape for g in found] == shapes
     assert abs(numeric - analytic) <= 1e-7 * max(1, abs(analytic))
+
+
+def test_known_wrong_control_a_vjp_that_forgets_the_mean_of_the_layer_norm():
+    """The same slope with a gradient that treats mean and variance as constants."""
+    draw = np.random.default_rng(3).standard_normal
+    node, x, cotangent = LayerNorm(name="y", inputs=("a",), channels=4, eps=1e-6), draw(SHAPE), draw(SHAPE)
+    weights = {"y.weight": draw(4), "y.bias": draw(4)}
+    deviation = np.sqrt(x.var(axis=1, keepdims=True) + 1e-6)
+    forgetful = cotangent * weights["y.weight"][:, None, None] / deviation
+    right = vjp(node, [x], weights, cotangent)[0][0]
+    step, direction = 1e-6, draw(SHAPE)
+    moved = [apply(node, [x + sign * step * direction], weights) for sign in (1, -1)]
+    numeric = np.vdot(cotangent, moved[0] - moved[1]) / (2 * step)
+    assert abs(numeric - np.vdot(right, direction)) <= 1e-7 * abs(numeric)
+    assert abs(numeric - np.vdot(forgetful, direction)) > 1e-2 * abs(numeric)
 
 
 def test_every_primitive_is_tested():

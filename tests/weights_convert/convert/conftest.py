@@ -8,6 +8,8 @@ import pickle
 import numpy as np
 import pytest
 
+from shared.network.families import FAMILIES
+
 DIV2K = (0.4488, 0.4371, 0.4040)
 
 
@@ -135,5 +137,5 @@ def dump():
 
 def pytest_generate_tests(metafunc):
     if "family_scale" in metafunc.fixturenames:
-        cases = list(itertools.product(("rcan", "drn", "dual_regression"), (2, 3, 4)))
+        cases = list(itertools.product([family.name for family in FAMILIES], (2, 3, 4)))
         metafunc.parametrize("family_scale", cases, ids=lambda case: f"{case[0]}-x{case[1]}")

@@ -1,4 +1,4 @@
-"""Key maps of checkpoints that other projects publish: one file a project; UPSTREAMS lists them.
+"""Key maps of checkpoints that other projects publish: one file a project or family; UPSTREAMS lists them.
 
 An upstream knows its names, infers the spec from names and shapes, and turns a state dict into ours and back. A new one is a file
 here and a line in UPSTREAMS.
@@ -6,7 +6,7 @@ here and a line in UPSTREAMS.
 
 from collections.abc import Mapping
 
-from weights_convert.convert.upstream import basicsr, dual_regression, own, paddlegan, rcan
+from weights_convert.convert.upstream import basicsr, dual_regression, edsr, own, paddlegan, rcan
 from weights_convert.convert.upstream.upstream import Parcel, Source, Upstream
 
 __all__ = ["UPSTREAMS", "Parcel", "Source", "Upstream", "upstream_of"]
@@ -17,13 +17,15 @@ UPSTREAMS: tuple[Upstream, ...] = (
     paddlegan.RCAN,
     paddlegan.DUAL_REGRESSION,
     rcan.UPSTREAM,
+    edsr.OFFICIAL,
+    edsr.BASICSR,
     dual_regression.UPSTREAM,
     own.UPSTREAM,
 )
 
 
 def upstream_of(source: Source) -> Upstream:
-    """The project whose names a state dict has; our own names where no other's fit."""
+    """The project whose names a state dict has; our own names if no others fit."""
     return next(upstream for upstream in UPSTREAMS if upstream.recognises(source))
 
 

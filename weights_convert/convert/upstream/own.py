@@ -10,7 +10,7 @@ def infer(arrays: Arrays) -> ArchSpec:
     """Nothing can be told: fields of the DRN of the paper, for one, leave no trace in shapes."""
     names = ", ".join(list(arrays)[:4])
     raise WeightsError(
-        f"the network cannot be told from its names ({names} …): they are none of a published RCAN or dual regression network. "
+        f"the network cannot be told from its names ({names} …): no project that is known here has such names. "
         "Say what it is with --spec SPEC"
     )
 

@@ -5,7 +5,6 @@ Source: yulunzhang/RCAN (commit f722e5d), RCAN_TrainCode/code/model/rcan.py. Fil
 
 from collections.abc import Mapping
 
-from shared.errors import WeightsError
 from shared.network.architecture import ArchSpec
 from shared.network.families.rcan import RcanSpec
 from shared.spec import parse
@@ -19,6 +18,7 @@ from weights_convert.convert.upstream.upstream import (
     mean_shift,
     reduction,
     refuse_unlike,
+    scale_of,
     shape,
 )
 
@@ -31,40 +31,41 @@ def recognises(source: Source) -> bool:
 def infer(arrays: Arrays) -> RcanSpec:
     """The spec: every number stands in a shape or a name."""
     tag, value_range = mean_shift(arrays)
-    return spec_of(arrays, tag, value_range)
+    return spec_of(
+        arrays,
+        groups=count(arrays, "body.{}.body."),
+        blocks=count(arrays, "body.0.body.{}.body."),
+        first="head.0",
+        upsampler="tail.0",
+        attention="body.0.body.0.body.3.conv_du.0",
+        mean_shift=tag,
+        value_range=value_range,
+    )
 
 
-def spec_of(arrays: Arrays, tag: str, value_range: int) -> RcanSpec:
-    """The spec, its mean and range given."""
-    features = shape(arrays, "head.0.weight")[0]
-    attention = "body.0.body.0.body.3.conv_du.0.weight"
-    fields = {
-        "family": "rcan",
-        "features": features,
-        "groups": count(arrays, "body.{}.body."),
-        "blocks": count(arrays, "body.0.body.{}.body."),
-        "scale": scale_of(arrays, features),
-        "reduction": reduction(features, shape(arrays, attention)[0], attention),
-        "mean_shift": tag,
-        "value_range": value_range,
-    }
-    spec = parse(fields)
+def spec_of(arrays: Arrays, *, first: str, upsampler: str, attention: str, **fields: int | str) -> RcanSpec:
+    """The spec of arrays under any names.
+
+    Args:
+        arrays: name -> array.
+        first: name of the first convolution.
+        upsampler: what the names of the upsampler's convolutions begin with.
+        attention: name of the first convolution of an attention.
+        fields: of the spec that are known.
+    """
+    features = shape(arrays, f"{first}.weight")[0]
+    hidden = shape(arrays, f"{attention}.weight")[0]
+    spec = parse(
+        {
+            "family": "rcan",
+            "features": features,
+            "scale": scale_of(arrays, features, upsampler),
+            "reduction": reduction(features, hidden, f"{attention}.weight"),
+            **fields,
+        }
+    )
     assert isinstance(spec, RcanSpec)
     return spec
-
-
-def scale_of(arrays: Arrays, features: int, name: str = "tail.0.{}.weight") -> int:
-    """×2, ×3 or ×4 from the upsampler's convolutions."""
-    steps = [index for index in range(0, 10, 2) if name.format(index) in arrays]
-    factor = shape(arrays, name.format(0))[0] / features
-    known = {((0,), 4): 2, ((0,), 9): 3, ((0, 2), 4): 4}
-    scale = known.get((tuple(steps), int(factor) if factor == int(factor) else -1))
-    if scale is None:
-        raise WeightsError(
-            f"an upsampler of {len(steps)} convolutions, the first of which multiplies channels by {factor:g}; expected ×2 "
-            "(one, by 4), ×3 (one, by 9) or ×4 (two, by 4): other scales have no family here"
-        )
-    return scale
 
 
 def parcels(arrays: Arrays, spec: ArchSpec) -> Mapping[str, Parcel]:

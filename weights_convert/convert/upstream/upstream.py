@@ -94,6 +94,20 @@ def shape(arrays: Arrays, name: str, axes: int = 4) -> tuple[int, ...]:
     return found
 
 
+def scale_of(arrays: Arrays, features: int, upsampler: str) -> int:
+    """×2, ×3 or ×4 from the upsampler's convolutions."""
+    steps = [index for index in range(0, 10, 2) if f"{upsampler}.{index}.weight" in arrays]
+    factor = shape(arrays, f"{upsampler}.0.weight")[0] / features
+    known = {((0,), 4): 2, ((0,), 9): 3, ((0, 2), 4): 4}
+    scale = known.get((tuple(steps), int(factor) if factor == int(factor) else -1))
+    if scale is None:
+        raise WeightsError(
+            f"an upsampler of {len(steps)} convolutions, the first of which multiplies channels by {factor:g}; expected ×2 "
+            "(one, by 4), ×3 (one, by 9) or ×4 (two, by 4): other scales have no family here"
+        )
+    return scale
+
+
 def reduction(features: int, hidden: int, name: str) -> int:
     """Channels / hidden channels of channel attention; 16, as published, wherever that gives the same network."""
     if not 1 <= hidden <= features:
