@@ -159,21 +159,21 @@ class _LayerNorm(nn.Layer):
     def __init__(self, node: LayerNorm) -> None:
         super().__init__()
         self.eps = node.eps
-        self.weight, self.bias = (self.create_parameter([node.channels]) for _ in range(2))
+        self.weight, self.bias = (self.create_parameter([node.channels, 1, 1]) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         centred = x - x.mean(1, keepdim=True)
         y = centred / ((centred * centred).mean(1, keepdim=True) + self.eps).sqrt()
-        return y * self.weight.reshape([-1, 1, 1]) + self.bias.reshape([-1, 1, 1])
+        return y * self.weight + self.bias
 
 
 class _ChannelScale(nn.Layer):
     def __init__(self, node: ChannelScale) -> None:
         super().__init__()
-        self.weight = self.create_parameter([node.channels])
+        self.weight = self.create_parameter([node.channels, 1, 1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.weight.reshape([-1, 1, 1])
+        return x * self.weight
 
 
 def _layer(node: Layer) -> nn.Layer:

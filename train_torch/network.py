@@ -225,13 +225,13 @@ class LayerNorm2d(nn.Module):
     def __init__(self, channels: int, eps: float) -> None:
         super().__init__()
         self.eps = eps
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight, self.bias = (nn.Parameter(torch.empty(channels, 1, 1)) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> the same shape."""
         centred = x - x.mean(1, keepdim=True)
         y = centred / ((centred * centred).mean(1, keepdim=True) + self.eps).sqrt()
-        return y * self.weight[:, None, None] + self.bias[:, None, None]
+        return y * self.weight + self.bias
 
 
 class ChannelScale2d(nn.Module):
@@ -239,11 +239,11 @@ class ChannelScale2d(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> the same shape."""
-        return x * self.weight[:, None, None]
+        return x * self.weight
 
 
 def _layer(node: Layer) -> nn.Module:

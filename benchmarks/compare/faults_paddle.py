@@ -88,7 +88,7 @@ def normalised_over(axes: list[int], *, unbiased: bool = False) -> NodeOutput:
         x, layer = inputs[0], self.layers[node.name]
         variance = x.var(axes, unbiased=unbiased, keepdim=True)
         y = (x - x.mean(axes, keepdim=True)) / (variance + 1e-6).sqrt()
-        return y * layer.weight.reshape([-1, 1, 1]) + layer.bias.reshape([-1, 1, 1])
+        return y * layer.weight + layer.bias
 
     return compute
 
@@ -108,7 +108,7 @@ EDITS: dict[str, NodeOutput] = {
     "layer_norm_unbiased_variance": normalised_over([1], unbiased=True),
     "groups_mixed": depthwise(lambda x: x.sum(1, keepdim=True).expand_as(x)),
     "groups_shuffled": depthwise(lambda x: paddle.roll(x, 1, 1)),
-    "channel_scale_detached": lambda self, node, x: x[0].detach() * self.layers[node.name].weight.reshape([-1, 1, 1]),
+    "channel_scale_detached": lambda self, node, x: x[0].detach() * self.layers[node.name].weight,
     "healthy_norm": normalised(1e-5),
     "align_corners": lambda self, node, x: functional.interpolate(
         x[0], scale_factor=4, mode="bicubic", align_corners=True

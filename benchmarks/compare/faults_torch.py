@@ -139,7 +139,7 @@ def normalised_over(axes: tuple[int, ...], correction: int = 0) -> Callable[[nn.
     def compute(layer: nn.Module, x: Tensor) -> Tensor:
         variance = x.var(axes, correction=correction, keepdim=True)
         y = (x - x.mean(axes, keepdim=True)) / (variance + 1e-6).sqrt()
-        return y * layer.weight[:, None, None] + layer.bias[:, None, None]
+        return y * layer.weight + layer.bias
 
     return compute
 
@@ -154,7 +154,7 @@ EDITS: dict[str, Callable[[fx.GraphModule], None]] = {
     "layer_norm_unbiased_variance": instead(f"{faults.NAF}.norm2", normalised_over((1,), correction=1)),
     "groups_mixed": instead(f"{faults.NAF}.conv2", depthwise(lambda x: x.sum(1, keepdim=True).expand_as(x))),
     "groups_shuffled": instead(f"{faults.NAF}.conv2", depthwise(lambda x: x.roll(1, 1))),
-    "channel_scale_detached": instead(f"{faults.NAF}.beta", lambda layer, x: x.detach() * layer.weight[:, None, None]),
+    "channel_scale_detached": instead(f"{faults.NAF}.beta", lambda layer, x: x.detach() * layer.weight),
     "healthy_norm": normalised(1e-5),
     "rgb_bgr": after_input(torch.flip, [1]),
     "range_255": after_input(torch.mul, 255.0),

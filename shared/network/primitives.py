@@ -186,27 +186,27 @@ class Conv(Weighted):
 class LayerNorm(Weighted):
     """Each pixel normalised over its channels: y_c = weight_c · (x_c - m) / √(v + eps) + bias_c   (Ba et al. 2016).
 
-    m is the mean over the channels, v the mean of (x - m)². Weight and bias (channels); they start at 1 and 0.
+    m is the mean over the channels, v the mean of (x - m)². Weight and bias (channels, 1, 1); they start at 1 and 0.
     """
 
     eps: float
 
     def parts(self) -> dict[str, tuple[int, ...]]:
         """Weight and bias."""
-        return {"weight": (self.channels,), "bias": (self.channels,)}
+        return {"weight": (self.channels, 1, 1), "bias": (self.channels, 1, 1)}
 
     def initial_value(self, part: str) -> NDArray[np.float32]:
         """Weight 1, bias 0."""
-        return np.full(self.channels, part == "weight", dtype=np.float32)
+        return np.full((self.channels, 1, 1), part == "weight", dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelScale(Weighted):
-    """Each channel times a number that is learned: y_c = weight_c · x_c. Weight (channels), starts at 0."""
+    """Each channel times a number that is learned: y_c = weight_c · x_c. Weight (channels, 1, 1), starts at 0."""
 
     def parts(self) -> dict[str, tuple[int, ...]]:
         """The weight."""
-        return {"weight": (self.channels,)}
+        return {"weight": (self.channels, 1, 1)}
 
     @property
     def starts_silent(self) -> bool:
@@ -215,7 +215,7 @@ class ChannelScale(Weighted):
 
     def initial_value(self, part: str) -> NDArray[np.float32]:
         """0."""
-        return np.zeros(self.channels, dtype=np.float32)
+        return np.zeros((self.channels, 1, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,9 +64,9 @@ def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[An
         case LayerNorm(owner=owner, eps=eps):
             centred = x - x.mean(axis=1, keepdims=True)
             y = centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + eps)
-            return np.asarray(y * by_channel(weights[f"{owner}.weight"]) + by_channel(weights[f"{owner}.bias"]))
+            return np.asarray(y * weights[f"{owner}.weight"] + weights[f"{owner}.bias"], dtype=np.float64)
         case ChannelScale(owner=owner):
-            return np.asarray(x * by_channel(weights[f"{owner}.weight"]))
+            return np.asarray(x * weights[f"{owner}.weight"], dtype=np.float64)
         case Crop(maps=maps, rows=rows, columns=columns):
             return x[:, slice(*maps), slice(*rows), slice(*columns)]
         case Scale(factor=factor):
@@ -94,12 +94,7 @@ def _conv(node: Conv, x: Array, weights: Mapping[str, NDArray[Any]]) -> Array:
     parts = zip(np.split(windows, node.groups, axis=1), np.split(weight, node.groups), strict=True)
     results = [np.tensordot(part, own, axes=((1, 4, 5), (1, 2, 3))) for part, own in parts]
     y: Array = np.concatenate(results, axis=3, dtype=np.float64).transpose(0, 3, 1, 2)
-    return y + by_channel(weights[f"{node.owner}.bias"]) if node.bias else y
-
-
-def by_channel(weight: NDArray[Any]) -> Array:
-    """(c) as float64 (c, 1, 1)."""
-    return weight.astype(np.float64)[:, None, None]
+    return y + weights[f"{node.owner}.bias"].astype(np.float64)[:, None, None] if node.bias else y
 
 
 def _pixel_shuffle(x: Array, factor: int) -> Array:

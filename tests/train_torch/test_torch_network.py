@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from shared.network.architecture import ArchSpec
+from shared.network.families import FAMILIES
 from shared.network.families import build_graph as graph_of
 from shared.network.graph import Graph, GraphBuilder
 from shared.network.initialization import random_weights
 from shared.network.primitives import INPUT, Concat, Crop
 from shared.network.reference import run
 from shared.network.rewrites import faster
-from shared.spec import parse
 from train_torch.network import build_graph, node_outputs, set_weights
 
 pytestmark = pytest.mark.torch
@@ -18,10 +19,15 @@ pytestmark = pytest.mark.torch
 IMAGE = np.random.default_rng(0).uniform(0, 1, (2, 3, 7, 9))
 
 
-def rewritten() -> tuple[Graph, dict[str, np.ndarray]]:
-    graph = graph_of(
-        parse({"family": "rcan", "scale": 4, "features": 16, "groups": 1, "blocks": 1, "image_skip": "bicubic"})
-    )
+SPECS = [
+    pytest.param(spec, id=f"{family.name}-{place}")
+    for family in FAMILIES
+    for place, spec in enumerate(family.example_specs(4, image_skip="bicubic"))
+]
+
+
+def rewritten(spec: ArchSpec) -> tuple[Graph, dict[str, np.ndarray]]:
+    graph = graph_of(spec)
     fast = faster(graph, {name: array.astype(np.float64) for name, array in random_weights(graph, 3).items()})
     return fast.graph, fast.weights
 
@@ -33,8 +39,9 @@ def outputs(graph: Graph, weights: dict) -> dict[str, np.ndarray]:
         return {name: value.numpy() for name, value in node_outputs(module, graph, torch.from_numpy(IMAGE)).items()}
 
 
-def test_rewritten_networks_equal_the_reference_node_by_node():
-    graph, weights = rewritten()
+@pytest.mark.parametrize("spec", SPECS)
+def test_rewritten_networks_equal_the_reference_node_by_node(spec):
+    graph, weights = rewritten(spec)
     assert {Concat, Crop} < {type(node) for node in graph.nodes}
     got, expected = outputs(graph, weights), run(graph, weights, IMAGE)
     assert got.keys() == expected.keys()
@@ -68,8 +75,9 @@ def test_half_precision_is_where_it_was_asked_for():
     assert (got - exact).abs().max() < (all_half - exact).abs().max()
 
 
-def test_writing_over_spent_inputs_changes_nothing():
-    graph, weights = rewritten()
+@pytest.mark.parametrize("spec", SPECS)
+def test_writing_over_spent_inputs_changes_nothing(spec):
+    graph, weights = rewritten(spec)
     weights = {name: array.astype(np.float32) for name, array in weights.items()}
     x = torch.from_numpy(IMAGE.astype(np.float32))
     kept = x.clone()
@@ -77,7 +85,7 @@ def test_writing_over_spent_inputs_changes_nothing():
     with torch.no_grad():
         assert torch.equal(module(x), build_graph(graph, weights)(x))
     assert torch.equal(x, kept)
-    assert {"add_", "mul_", "relu_"} == {n.target for n in module.graph.nodes if n.op == "call_method"}
+    assert "add_" in {n.target for n in module.graph.nodes if n.op == "call_method"}
 
 
 def test_an_input_that_is_read_again_is_not_written_over():

@@ -29,7 +29,7 @@ from shared.network.primitives import (
     Scale,
     Sigmoid,
 )
-from shared.network.reference import Array, apply, by_channel
+from shared.network.reference import Array, apply
 from shared.resize import upscaling_matrix
 
 Weights = Mapping[str, NDArray[np.floating]]
@@ -51,8 +51,8 @@ def vjp(node: Primitive, inputs: Sequence[Array], weights: Weights, cotangent: A
         case LayerNorm():
             return _layer_norm(node, inputs[0], weights, cotangent)
         case ChannelScale(owner=owner):
-            own = {f"{owner}.weight": np.asarray((cotangent * inputs[0]).sum(axis=(0, 2, 3)))}
-            return [cotangent * by_channel(weights[f"{owner}.weight"])], own
+            own = {f"{owner}.weight": _for_channels(cotangent * inputs[0])}
+            return [cotangent * weights[f"{owner}.weight"]], own
     return _inputs(node, inputs, cotangent), {}
 
 
@@ -137,14 +137,19 @@ def _pixel_unshuffle(y: Array, factor: int) -> Array:
     return cells.transpose(0, 1, 3, 5, 2, 4).reshape(n, channels * factor**2, height // factor, width // factor)
 
 
+def _for_channels(terms: Array) -> Array:
+    """Sum over images and pixels: (channels, 1, 1)."""
+    return np.asarray(terms.sum(axis=(0, 2, 3)))[:, None, None]
+
+
 def _layer_norm(node: LayerNorm, x: Array, weights: Weights, cotangent: Array) -> Vjp:
     """With u = (x - m) / s, s = √(v + eps), d = R·weight: dx = (d - mean(d) - u · mean(d·u)) / s, means over the channels."""
     centred = x - x.mean(axis=1, keepdims=True)
     s = np.sqrt((centred**2).mean(axis=1, keepdims=True) + node.eps)
-    u, d = centred / s, cotangent * by_channel(weights[f"{node.owner}.weight"])
+    u, d = centred / s, cotangent * weights[f"{node.owner}.weight"]
     gradient = (d - d.mean(axis=1, keepdims=True) - u * (d * u).mean(axis=1, keepdims=True)) / s
-    sums = {"weight": (cotangent * u).sum(axis=(0, 2, 3)), "bias": cotangent.sum(axis=(0, 2, 3))}
-    return [gradient], {f"{node.owner}.{part}": np.asarray(total) for part, total in sums.items()}
+    sums = {"weight": cotangent * u, "bias": cotangent}
+    return [gradient], {f"{node.owner}.{part}": _for_channels(terms) for part, terms in sums.items()}
 
 
 def _conv(node: Conv, x: Array, weights: Weights, cotangent: Array) -> Vjp:

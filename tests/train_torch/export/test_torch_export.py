@@ -10,7 +10,7 @@ import torch
 
 from shared.cli.main import main
 from shared.errors import UsageError, WorkError
-from shared.network.families import build_graph
+from shared.network.families import FAMILIES, build_graph
 from shared.network.initialization import random_weights
 from shared.network.reference import run
 from shared.records.suite import Member as SuiteMember
@@ -18,24 +18,20 @@ from shared.records.suite import Suite, write_suite
 from shared.records.weights import save_weights
 from shared.spec import make_spec_file, parse
 from train_torch.ensemble import load_suite, upscale
-from train_torch.export.export import Member, check, export, read_members
 from train_torch.export import graph as export_graph
+from train_torch.export.export import Member, check, export, read_members
 from train_torch.export.graph import ResizeAnySize
 from train_torch.export.onnx_file import OnnxNetwork, metadata_of, opset_of
 from train_torch.network import resize
 
 pytestmark = pytest.mark.torch
 
-SMALL = {
-    "rcan": {"features": 16, "groups": 1, "blocks": 1, "image_skip": "bicubic"},
-    "drn": {"features": 16, "blocks": 2, "stages": 2, "ibsc_mode": "concat", "long_skip": True},
-    "dual_regression": {"features": 16, "blocks": 1},
-}
-FAMILY_SCALES = [(family, scale) for family in SMALL for scale in (2, 3, 4)]
+CASES = [(family.name, scale) for family in FAMILIES for scale in (2, 3, 4)]
 
 
 def spec_of(family, scale):
-    return parse({"family": family, "scale": scale, **SMALL[family]})
+    row = next(row for row in FAMILIES if row.name == family)
+    return row.example_specs(scale, image_skip="bicubic" if family == "rcan" else "none")[-1]
 
 
 def member(family, scale, weight=1.0, seed=3):
@@ -72,7 +68,7 @@ def test_enlargement_at_any_size_equals_the_matrix_products(factor, kernel):
             assert off(other(x).numpy(), expected.numpy()) > 1e-3
 
 
-@pytest.mark.parametrize(("family", "scale"), FAMILY_SCALES)
+@pytest.mark.parametrize(("family", "scale"), CASES)
 def test_onnx_computes_the_reference_under_our_names(tmp_path, family, scale):
     source = member(family, scale)
     value = export([source], tmp_path / "x.onnx")

@@ -80,9 +80,9 @@ def test_known_wrong_control_a_vjp_that_forgets_the_mean_of_the_layer_norm():
     """The same slope with a gradient that treats mean and variance as constants."""
     draw = np.random.default_rng(3).standard_normal
     node, x, cotangent = LayerNorm(name="y", inputs=("a",), channels=4, eps=1e-6), draw(SHAPE), draw(SHAPE)
-    weights = {"y.weight": draw(4), "y.bias": draw(4)}
+    weights = {"y.weight": draw((4, 1, 1)), "y.bias": draw((4, 1, 1))}
     deviation = np.sqrt(x.var(axis=1, keepdims=True) + 1e-6)
-    forgetful = cotangent * weights["y.weight"][:, None, None] / deviation
+    forgetful = cotangent * weights["y.weight"] / deviation
     right = vjp(node, [x], weights, cotangent)[0][0]
     step, direction = 1e-6, draw(SHAPE)
     moved = [apply(node, [x + sign * step * direction], weights) for sign in (1, -1)]

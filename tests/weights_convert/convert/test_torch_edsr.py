@@ -13,6 +13,8 @@ from shared.spec import parse
 from weights_convert.convert.read import read_weights
 from weights_convert.convert.write import write_weights
 
+pytestmark = pytest.mark.torch
+
 MEAN = (0.4488, 0.4371, 0.4040)
 FEATURES, BLOCKS = 6, 2
 
