@@ -10,43 +10,41 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
 from shared.files import write_json
 from shared.network.architecture import ArchSpec
 from shared.network.families import FAMILIES, build_graph
-from shared.spec import parse, software
+from shared.network.families.family import Family
+from shared.spec import software
 from weights_convert.compare.case import make_case
 from weights_convert.compare.compare import FRAMEWORKS, Answer, Question, Subject, compare
 from weights_convert.compare.judge import COLUMNS
 
+WIDTHS = (8, 8, 12, 16, 24, 32, 64)
 CHUNK = 20  # specs in one start of the frameworks
 
 
-def random_spec(family: str, scale: int, generator: np.random.Generator) -> ArchSpec:
-    """A spec with every field drawn; 8 to 64 channels, mostly few."""
+def random_spec(family: Family, scale: int, generator: np.random.Generator) -> ArchSpec:
+    """A spec with every field drawn; 8 to 64 channels, mostly few; a network with dual models is twice as wide inside."""
 
     def pick(*values: Any) -> Any:
         return values[int(generator.integers(len(values)))]
 
-    fields: dict[str, Any] = {"family": family, "scale": scale, "features": pick(8, 8, 12, 16, 24, 32, 64)}
-    fields |= {"reduction": pick(4, 8), "image_skip": pick("none", "bicubic")}
-    fields |= {"mean_shift": pick("none", "div2k", "df2k"), "value_range": pick(1, 255)}
-    if family == "drn":
-        fields |= {"blocks": pick(1, 2, 3, 4), "stages": pick(1, 2, 3), "fusion_kernel": pick(1, 3)}
-        fields |= {"ibsc_stages": pick("none", "first_two", "all"), "ibsc_mode": pick("add", "concat")}
-        fields |= {"stage_chain": pick("chained", "parallel"), "stage_activations": pick(1, 2)}
-        fields |= {"long_skip": pick(True, False), "pre_upsample_conv": pick(True, False)}
-    elif family == "rcan":
-        fields |= {"groups": pick(1, 2, 3), "blocks": pick(1, 2, 3)}
-    else:
-        fields |= {"features": pick(8, 8, 12, 16), "blocks": pick(1, 2)}
-    return parse(fields)
+    def value(name: str, annotation: Any) -> Any:
+        if get_origin(annotation) is Literal:
+            return pick(*get_args(annotation))
+        named = {"features": WIDTHS[:4] if family.dual_graphs(spec) else WIDTHS, "reduction": (4, 8)}
+        return pick(*named.get(name, {int: (1, 2, 3), float: (0.1, 1.0), bool: (True, False)}[annotation]))
+
+    spec = family.example_specs(scale)[0]
+    fields = {name: value(name, field.annotation) for name, field in family.spec.model_fields.items()}
+    return family.spec.model_validate({**fields, "scale": scale})
 
 
-def draw(cells: Sequence[tuple[str, int]], count: int, seed: int) -> list[tuple[ArchSpec, int]]:
+def draw(cells: Sequence[tuple[Family, int]], count: int, seed: int) -> list[tuple[ArchSpec, int]]:
     """(spec, seed of its case): `count` distinct ones, the cells in turn."""
     generator = np.random.default_rng(seed)
     found: dict[str, tuple[ArchSpec, int]] = {}
@@ -81,10 +79,11 @@ def main() -> None:
     parser.add_argument("dtype", choices=("float64", "float32"))
     parser.add_argument("--per-cell", type=int)
     parser.add_argument("--count", type=int)
+    parser.add_argument("--family", nargs="*", help="these alone; default: all")
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    cells = [(family.name, scale) for family in FAMILIES for scale in (2, 3, 4)]
+    cells = [(f, scale) for f in FAMILIES if not args.family or f.name in args.family for scale in (2, 3, 4)]
     specs = draw(cells, args.count or args.per_cell * len(cells), args.seed)
     value = json.loads(args.out.read_text()) if args.out.exists() else {"rows": []}
     done = {row["id"] for row in value["rows"]}
@@ -99,7 +98,8 @@ def main() -> None:
         value["rows"] += [measured(spec, args.dtype, a) for (spec, _), a in zip(questions, answers, strict=True)]
         summary = summarise(value["rows"])
         amount = f"--count {args.count}" if args.count else f"--per-cell {args.per_cell}"
-        command = f"healthy.py {args.dtype} {amount} --seed {args.seed}"
+        families = f" --family {' '.join(args.family)}" if args.family else ""
+        command = f"healthy.py {args.dtype} {amount} --seed {args.seed}{families}"
         write_json(args.out, {"command": command, "software": software(), "summary": summary, "rows": value["rows"]})
         print(len(value["rows"]), summary, flush=True)
 
