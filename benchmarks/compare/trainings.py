@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/compare/trainings.py trainings.json
 
-Adam, L1 (closed loop for dual regression), cosine from 1e-4; a control is the same framework on two threads without oneDNN.
+Adam, L1 (dual regression loss for its family), cosine from 1e-4; a control is the same framework on two threads without oneDNN.
 """
 
 import json

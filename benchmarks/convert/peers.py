@@ -3,10 +3,10 @@
     pip install --no-deps --target /tmp/peers spandrel==0.4.2 einops==0.8.2 torchsr==1.0.4
     PYTHONPATH=/tmp/peers OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.convert.peers
 
-Neither is a dependency: both ask for torchvision, whose builds do not load beside the pinned Torch. The two networks need nothing of
-it, so an empty stand-in takes its place. spandrel 0.4.2 knows no EDSR; torchSR has the official code of it. Known-wrong
-controls: for spandrel the same file without the four mean arrays, which it takes for a network of another convention; for torchSR the
-network with another res_scale.
+Neither is a dependency: both ask for torchvision, whose builds do not load beside the pinned Torch. The two networks need
+nothing of it, so an empty stand-in takes its place. spandrel 0.4.2 knows no EDSR; torchSR has the official code of it.
+Known-wrong controls: for spandrel the same file without the four mean arrays, which it takes for a network of another
+convention; for torchSR the network with another res_scale.
 """
 
 import importlib

@@ -15,6 +15,8 @@ from shared.network.graph import Graph
 from shared.network.primitives import INPUT
 
 FLOAT_BYTES = 4
+SIDE = 720  # px; a multiple of every product of strides
+Growth = dict[str, tuple[Fraction, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,21 +47,21 @@ def cost(spec: ArchSpec) -> Cost:
 
 def graph_cost(graph: Graph) -> Cost:
     """The cost of a Graph (of its super-resolved output; nodes that only feed earlier outputs count as well)."""
-    areas = _areas(graph)
+    growth = _growth(graph)
+    areas = {name: rows * columns for name, (rows, columns) in growth.items()}
     return Cost(
         parameters=sum(int(np.prod(shape)) for shape in graph.weight_shapes().values()),
         macs_per_pixel=float(sum(areas[node.name] * node.macs for node in graph.nodes)),
         activation_bytes_per_pixel=float(_peak_activations(graph, areas) * FLOAT_BYTES),
-        receptive_field=_receptive_field(graph),
+        receptive_field=_receptive_field(graph, growth),
     )
 
 
-def _areas(graph: Graph) -> dict[str, Fraction]:
-    """Pixels of each node's output per LR pixel; 0 for what does not grow with the image in both directions."""
-    areas: dict[str, Fraction] = {INPUT: Fraction(1)}
-    for node in graph.nodes:
-        areas[node.name] = node.area(*(areas[name] for name in node.inputs))
-    return areas
+def _growth(graph: Graph) -> Growth:
+    """Rows and columns of each node's output per LR row and column; 0 for a side that does not grow with the image."""
+    small, large = graph.shapes(SIDE, SIDE), graph.shapes(2 * SIDE, 2 * SIDE)
+    sides = {name: zip(small[name][1:], large[name][1:], strict=True) for name in small}
+    return {name: tuple(Fraction(b - a, SIDE) for a, b in pairs) for name, pairs in sides.items()}
 
 
 def _peak_activations(graph: Graph, areas: dict[str, Fraction]) -> Fraction:
@@ -76,11 +78,10 @@ def _peak_activations(graph: Graph, areas: dict[str, Fraction]) -> Fraction:
     return peak
 
 
-def _receptive_field(graph: Graph) -> int:
+def _receptive_field(graph: Graph, growth: Growth) -> int:
     """Side in LR px: twice the largest radius, rounded up to whole pixels, plus one."""
-    radius, step = {INPUT: Fraction(0)}, {INPUT: Fraction(1)}  # LR px seen to one side; LR px between two neighbours
+    radius = {INPUT: Fraction(0)}  # LR px seen to one side
     for node in graph.nodes:
-        spacing = step[node.inputs[0]]
-        radius[node.name] = max(radius[name] for name in node.inputs) + spacing * node.radius
-        step[node.name] = spacing * node.step
+        rows, _ = growth[node.inputs[0]]
+        radius[node.name] = max(radius[name] for name in node.inputs) + (node.radius / rows if rows else 0)
     return 2 * ceil(radius[graph.outputs[-1]]) + 1

@@ -59,11 +59,6 @@ class Node:
         return {f"{self.owner}.{part}": shape for part, shape in self.parts().items()}
 
     @property
-    def step(self) -> Fraction:
-        """Input pixels between two neighbouring pixels of the output."""
-        return Fraction(1)
-
-    @property
     def radius(self) -> int:
         """Input pixels that an output pixel sees to one side."""
         return 0
@@ -73,14 +68,9 @@ class Node:
         """Multiply-accumulates for each pixel of the output."""
         return Fraction(0)
 
-    def area(self, *areas: Fraction) -> Fraction:
-        """Area of the output for inputs of these areas; 0 for what does not grow with the image in both directions."""
-        return areas[0] / self.step**2
-
     def output_size(self, *sizes: Size) -> Size:
         """Height and width of the output for inputs of these sizes."""
-        height, width = sizes[0]
-        return int(height / self.step), int(width / self.step)
+        return sizes[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +98,8 @@ class Weighted(Node):
     @property
     def starts_silent(self) -> bool:
         """Whether the output of the untrained node is 0."""
-        return False
+        weight = self.initial_value("weight")
+        return weight is not None and not weight.any()
 
     def initial_value(self, part: str) -> NDArray[np.float32] | None:
         """The array before training, float32; None: random, uniform in ±1/√fan_in."""
@@ -145,26 +136,12 @@ class Conv(Weighted):
         """Of one group."""
         return self.in_channels // self.groups * self.kernel**2
 
-    @property
-    def starts_silent(self) -> bool:
-        """As `initial` says."""
-        return self.initial == "zero"
-
     def initial_value(self, part: str) -> NDArray[np.float32] | None:
         """As `initial` says."""
-        match self.initial:
-            case "uniform":
-                return None
-            case "zero":
-                return np.zeros(self.parts()[part], dtype=np.float32)
-            case Affine(offset=offset):
-                eye = np.eye(self.channels, dtype=np.float32).reshape(self.channels, self.channels, 1, 1)
-                return eye if part == "weight" else np.asarray(offset, dtype=np.float32)
-
-    @property
-    def step(self) -> Fraction:
-        """The stride."""
-        return Fraction(self.stride)
+        if isinstance(self.initial, Affine):
+            eye = np.eye(self.channels, dtype=np.float32).reshape(self.channels, self.channels, 1, 1)
+            return eye if part == "weight" else np.asarray(self.initial.offset, dtype=np.float32)
+        return np.zeros(self.parts()[part], dtype=np.float32) if self.initial == "zero" else None
 
     @property
     def radius(self) -> int:
@@ -208,11 +185,6 @@ class ChannelScale(Weighted):
         """The weight."""
         return {"weight": (self.channels, 1, 1)}
 
-    @property
-    def starts_silent(self) -> bool:
-        """Always."""
-        return True
-
     def initial_value(self, part: str) -> NDArray[np.float32]:
         """0."""
         return np.zeros((self.channels, 1, 1), dtype=np.float32)
@@ -234,10 +206,6 @@ class Concat(Node):
 
     axis: Axis = 1
 
-    def area(self, *areas: Fraction) -> Fraction:
-        """The sum, but along channels."""
-        return areas[0] if self.axis == 1 else sum(areas, Fraction(0))
-
     def output_size(self, *sizes: Size) -> Size:
         """The sum along the axis."""
         (height, width), sides = sizes[0], list(zip(*sizes, strict=True))
@@ -251,10 +219,6 @@ class Crop(Node):
     maps: Span = EVERYTHING
     rows: Span = EVERYTHING
     columns: Span = EVERYTHING
-
-    def area(self, *areas: Fraction) -> Fraction:
-        """0 for a strip, whose side does not grow with the image."""
-        return Fraction(0) if _is_strip(self.rows) or _is_strip(self.columns) else areas[0]
 
     def output_size(self, *sizes: Size) -> Size:
         """What the slices leave."""
@@ -290,41 +254,36 @@ class Sigmoid(Node):
 class GlobalMean(Node):
     """Mean over the width, then over the height: (n, c, 1, 1). The order of the two means keeps float32 exact enough."""
 
-    def area(self, *areas: Fraction) -> Fraction:
-        """One pixel."""
-        return Fraction(0)
-
     def output_size(self, *sizes: Size) -> Size:
         """One pixel."""
         return 1, 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PixelShuffle(Node):
-    """Channel c·r²+i·r+j becomes pixel (i, j) of an r×r cell of channel c."""
+class Upscaling(Node):
+    """A node whose output is `factor` times as high and wide."""
 
     factor: int
 
-    @property
-    def step(self) -> Fraction:
-        """Smaller pixels."""
-        return Fraction(1, self.factor)
+    def output_size(self, *sizes: Size) -> Size:
+        """Larger."""
+        height, width = sizes[0]
+        return height * self.factor, width * self.factor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Resize(Node):
+class PixelShuffle(Upscaling):
+    """Channel c·r²+i·r+j becomes pixel (i, j) of an r×r cell of channel c."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resize(Upscaling):
     """Upscaling by an integer factor, as two products with the matrices of `shared.resize.resize_matrix`.
 
     `cubic` is a = -0.5 with mirrored edges (MATLAB's), `cubic_torch` a = -0.75 with repeated edges (torch's and Paddle's).
     """
 
-    factor: int
     kernel: ResizeKernel
-
-    @property
-    def step(self) -> Fraction:
-        """Smaller pixels."""
-        return Fraction(1, self.factor)
 
     @property
     def radius(self) -> int:
@@ -341,14 +300,3 @@ Layer = Conv | LayerNorm | ChannelScale  # those with weights
 Primitive = (
     Layer | Add | Multiply | Concat | Crop | Scale | Relu | LeakyRelu | Sigmoid | GlobalMean | PixelShuffle | Resize
 )
-
-
-def length(side: int, span: Span) -> int:
-    """Numbers that a slice takes of `side`."""
-    return len(range(side)[slice(*span)])
-
-
-def _is_strip(span: Span) -> bool:
-    """Whether a slice of a side keeps its length when the side grows."""
-    start, stop = span
-    return start < 0 or (stop is not None and stop >= 0)

@@ -235,7 +235,7 @@ def has_kinks(graph: Graph, values: Arrays, limits: Mapping[str, float]) -> bool
     for node in graph.nodes:
         if isinstance(node, Relu | LeakyRelu):
             x = values[f"output/{node.inputs[0]}"]
-            reach = limits[node.inputs[0]] * KINK_FACTOR / NOISE_FACTOR * largest(x)
-            if float(np.abs(x).min(initial=np.inf)) <= reach:
+            radius = limits[node.inputs[0]] * KINK_FACTOR / NOISE_FACTOR * largest(x)
+            if float(np.abs(x).min(initial=np.inf)) <= radius:
                 return True
     return False

@@ -26,7 +26,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class Recipe(BaseModel):
-    """Adam (0.9, 0.999, 1e-8, no decay) on L1, with the closed loop of families that have one; cosine from a rate to another."""
+    """Adam (0.9, 0.999, 1e-8, no decay) on L1, and the dual regression loss of families that have one; rates along a cosine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,9 @@ class Recipe(BaseModel):
     minimum_learning_rate: float = Field(default=1e-6, ge=0, description="rate at the end of the cosine")
     warmup: int = Field(default=0, ge=0, description="steps of linear rise")
     ema_decay: float = Field(default=0.999, ge=0, lt=1, description="highest share of the old in the mean of weights")
-    dual_weighting: Literal["guoyongcs", "paddlegan"] = Field(default="guoyongcs", description="of the closed loop")
+    dual_weighting: Literal["guoyongcs", "paddlegan"] = Field(
+        default="guoyongcs", description="of the dual regression loss"
+    )
     seed: int = Field(default=0, ge=0, description="of weights and batches")
 
 

@@ -56,7 +56,7 @@ def off(value, expected):
 
 @pytest.mark.parametrize("kernel", ["cubic", "cubic_torch"])
 @pytest.mark.parametrize("factor", [2, 3, 4])
-def test_enlargement_at_any_size_equals_the_matrix_products(factor, kernel):
+def test_resize_at_any_size_equals_the_matrix_products(factor, kernel):
     module = ResizeAnySize(factor, kernel, 5).double()
     module.weight = torch.tensor(export_graph.phase_kernels(factor, kernel)).repeat(5, 1, 1, 1)
     other = ResizeAnySize(factor, "cubic" if kernel == "cubic_torch" else "cubic_torch", 5).double()  # known wrong

@@ -1,4 +1,4 @@
-"""The recipe's training on Paddle, step by step: network, dual models, L1 and closed loop, Adam, EMA of the weights.
+"""The recipe's training on Paddle, step by step: network, dual models, L1 and dual regression loss, Adam, EMA of the weights.
 
 Loss and optimiser are those of the proxies (search_paddle/proxy/training.py); dual models and the EMA, which proxies do
 without, follow train_torch/losses/dual_regression.py and shared/schedule.py.
@@ -78,7 +78,7 @@ class PaddleTraining:
         self.optimizer.clear_grad()
 
     def loss(self, lr: Tensor, hr: Tensor) -> Tensor:
-        """L1 of the image; with dual models the closed loop of train_torch/losses/dual_regression.py."""
+        """L1 of the image; with dual models the dual regression loss of train_torch/losses/dual_regression.py."""
         images = self.network(lr)
         if not self.duals:
             return l1(images, hr)
@@ -93,7 +93,7 @@ class PaddleTraining:
 
     @paddle.no_grad()
     def follow(self, decay: float) -> None:
-        """Running mean: decay · mean + (1 - decay) · weights."""
+        """EMA: decay · mean + (1 - decay) · weights."""
         for name, tensor in self.trainable.items():
             self.average[name] = self.average[name] * decay + tensor.detach() * (1 - decay)
 
