@@ -126,10 +126,8 @@ class Conv(Weighted):
 
     def parts(self) -> dict[str, tuple[int, ...]]:
         """Weight and bias."""
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight": (self.channels, self.in_channels // self.groups, self.kernel, self.kernel)
-        }
-        return shapes | {"bias": (self.channels,)} if self.bias else shapes
+        weight = (self.channels, self.in_channels // self.groups, self.kernel, self.kernel)
+        return {"weight": weight, "bias": (self.channels,)} if self.bias else {"weight": weight}
 
     @property
     def fan_in(self) -> int:
@@ -179,7 +177,7 @@ class LayerNorm(Weighted):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelScale(Weighted):
-    """Each channel times a number that is learned: y_c = weight_c · x_c. Weight (channels, 1, 1), starts at 0."""
+    """A learned factor for each channel: y_c = weight_c · x_c. Weight (channels, 1, 1), starts at 0."""
 
     def parts(self) -> dict[str, tuple[int, ...]]:
         """The weight."""

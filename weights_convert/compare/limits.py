@@ -111,7 +111,11 @@ def weight_sum(node: Primitive, name: str, x: Array, cotangent: Array) -> tuple[
 
 
 def _layer_norm_sizes(node: LayerNorm, x: Array) -> tuple[float, float]:
-    """Largest 1/s, and largest |x|/s of a pixel, s = √(variance + eps): how much the subtraction of the mean cancels."""
+    """Largest 1/s, and largest |x|/s of a pixel, s = √(variance + eps): how much the subtraction of the mean cancels.
+
+    Needed: at |mean| = 100 s a float32 layer norm, Torch's own too, errs by 5 (output) and 12 (input gradient) times the limit
+    without it, by 0.04 of the limit with it; eps 1e-5 for 1e-6 is still beyond the limit at |mean| = s.
+    """
     exact = np.asarray(x, dtype=np.float64)
     s = np.sqrt(exact.var(axis=1) + node.eps)
     return float((1 / s).max()), float((np.sqrt((exact**2).mean(axis=1)) / s).max())

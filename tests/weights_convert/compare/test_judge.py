@@ -5,7 +5,8 @@ import pytest
 
 from shared.errors import UsageError
 from shared.network.graph import GraphBuilder
-from shared.network.primitives import Conv
+from shared.network.primitives import Conv, LayerNorm
+from shared.network.reference import apply
 from weights_convert.compare.dump.record import load_function
 from weights_convert.compare.isolated import Isolated, cotangent_of, judge
 from weights_convert.compare.judge import NOISE_FACTOR, Measurement, Noise, blame, first_divergence
@@ -65,6 +66,19 @@ def test_a_sum_that_cancels_is_scaled_by_what_it_is_made_of():
     assert (terms, size) == (2, pytest.approx(np.sqrt(2)))
     assert isolated_limit(2, "float64") == FLOAT64_GATE
     assert isolated_limit(4 * 60 * 60 * 4, "float32") == pytest.approx(2 * isolated_limit(2, "float32"))
+
+
+@pytest.mark.parametrize(("eps", "mean", "agrees"), [(1e-6, 0, True), (1e-6, 100, True), (1e-5, 0, False)])
+def test_a_layer_norm_far_from_zero_is_scaled_by_what_its_mean_cancels(eps, mean, agrees):
+    node = LayerNorm(name="y", inputs=("a",), channels=48, eps=1e-6)
+    draw = np.random.default_rng(0).standard_normal
+    weights = {"y.weight": np.ones((48, 1, 1), np.float32), "y.bias": np.zeros((48, 1, 1), np.float32)}
+    x = (draw((2, 48, 20, 20)) + mean).astype(np.float32)
+    centred = x - x.mean(axis=1, keepdims=True)
+    value = centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + np.float32(eps))
+    terms, size = output_sum(node, [x], weights)
+    expected = apply(node, [x.astype(np.float64)], weights)
+    assert (scaled_error(value, expected, size) <= isolated_limit(terms, "float32")) == agrees
 
 
 def test_a_gradient_that_does_not_arrive_is_a_fault_of_the_isolated_node():
