@@ -148,7 +148,13 @@ def set_weights(network: nn.Layer, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def resize(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
-    """Resize as two matrix products."""
+    """Resize as two matrix products.
+
+    Args:
+        x: (n, c, h, w).
+        factor: whole number.
+        kernel: of the `Resize` node.
+    """
     rows, columns = (paddle.to_tensor(upscaling_matrix(size, factor, kernel), dtype=x.dtype) for size in x.shape[2:])
     return paddle.matmul(paddle.matmul(rows, x), columns, transpose_y=True)
 

@@ -126,7 +126,13 @@ def set_weights(module: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def node_outputs(module: fx.GraphModule, graph: Graph, image: Tensor) -> dict[str, Tensor]:
-    """The output of every node by its name, `input` first; gradients flow. For comparisons."""
+    """The output of every node by its name, `input` first; gradients flow. For comparisons.
+
+    Args:
+        module: by `build_graph`.
+        graph: the Graph that it was built from.
+        image: (n, 3, h, w) in [0, 1].
+    """
     found: dict[str, Tensor] = {}
     walk(module, graph, image, lambda name, value: found.setdefault(name, value))
     return found
@@ -137,6 +143,12 @@ def walk(module: fx.GraphModule, graph: Graph, image: Tensor, see: See) -> None:
 
     An output is let go when its last reader has run. Nodes that the Graph does not have (somebody added them to the module)
     run unseen.
+
+    Args:
+        module: by `build_graph`.
+        graph: the Graph that it was built from.
+        image: (n, 3, h, w) in [0, 1].
+        see: (name of a node, its output) -> the output that later nodes read.
     """
     _Walk(module, graph, see).run(image)
 
@@ -278,12 +290,25 @@ def global_mean(x: Tensor) -> Tensor:
 
 
 def crop(x: Tensor, maps: Span, rows: Span, columns: Span) -> Tensor:
-    """Some channels, rows and columns, as a view."""
+    """Some channels, rows and columns, as a view.
+
+    Args:
+        x: (n, c, h, w).
+        maps: slice of the channels.
+        rows: slice of the rows.
+        columns: slice of the columns.
+    """
     return x[:, slice(*maps), slice(*rows), slice(*columns)]
 
 
 def resize(x: Tensor, factor: int, kernel: ResizeKernel) -> Tensor:
-    """Resize as two matrix products, in the tensor's own precision, whatever autocast says."""
+    """Resize as two matrix products, in the tensor's own precision, whatever autocast says.
+
+    Args:
+        x: (n, c, h, w).
+        factor: whole number.
+        kernel: of the `Resize` node.
+    """
     rows, columns = (
         torch.tensor(upscaling_matrix(size, factor, kernel), dtype=x.dtype, device=x.device) for size in x.shape[2:]
     )

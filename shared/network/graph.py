@@ -91,6 +91,8 @@ class Graph:
 class GraphBuilder:
     """Collects nodes. Each method adds one primitive and returns its name, so that networks read as their formula.
 
+    `name` is that of the new node; `x`, `a` and `b` are names of earlier nodes; the other arguments are fields of the primitive.
+
     Example:
         >>> g = GraphBuilder()
         >>> x = g.conv("head", INPUT, 8)
@@ -118,21 +120,7 @@ class GraphBuilder:
         initial: Initial = "uniform",
         weights: str = "",
     ) -> str:
-        """Convolution.
-
-        Args:
-            name: of the node.
-            x: name of the input.
-            channels: of the output.
-            kernel: side, px.
-            stride: px.
-            padding: zeros on each side, px; None: kernel // 2.
-            groups: divides both numbers of channels.
-            bias: whether a number is added to each channel.
-            trainable: whether a training changes the weights.
-            initial: where the initial weights come from.
-            weights: the node whose arrays are used; empty: its own.
-        """
+        """Convolution; `padding` None: kernel // 2."""
         assert self._channels[x] % groups == channels % groups == 0, (
             f"{name}: channels do not divide by {groups} groups"
         )

@@ -50,7 +50,13 @@ def run(graph: Graph, weights: Mapping[str, NDArray[Any]], image: NDArray[Any]) 
 
 
 def apply(node: Primitive, inputs: list[Array], weights: Mapping[str, NDArray[Any]]) -> Array:
-    """Output of one node, float64, given its inputs."""
+    """Output of one node, float64, given its inputs.
+
+    Args:
+        node: the primitive.
+        inputs: float64 arrays (n, c, h, w), one for each of `node.inputs`.
+        weights: name -> array; those of the node are used.
+    """
     x = inputs[0]
     match node:
         case Conv():

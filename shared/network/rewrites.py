@@ -66,7 +66,7 @@ def faster(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> Rewritten:
 
 
 def collapse(net: Rewritten) -> Rewritten:
-    """One convolution and one shuffle in the place of every affine run that they make cheaper."""
+    """Every affine run becomes one convolution and one shuffle where that is cheaper."""
     channels = {INPUT: net.graph.in_channels} | {node.name: node.channels for node in net.graph.nodes}
     for run in _affine_runs(net.graph):
         chain = longest_saving(run, channels)
@@ -75,7 +75,7 @@ def collapse(net: Rewritten) -> Rewritten:
 
 
 def stencils(net: Rewritten) -> Rewritten:
-    """A convolution and a shuffle in the place of every upscaling."""
+    """Every upscaling becomes a convolution and a shuffle."""
     for node in net.graph.nodes:
         if isinstance(node, Resize) and (stencil := _stencil(node)) is not None:
             net = _replace_resize(net, node, *stencil)
@@ -245,7 +245,7 @@ def _foldable(graph: Graph) -> Iterator[tuple[Primitive, Primitive]]:
 
 
 def _fold_pair(net: Rewritten, first: Primitive, second: Primitive) -> Rewritten:
-    """One convolution, under the second's name, in the place of two nodes."""
+    """Two nodes become one convolution, under the name of the second."""
     a, bias_a = _matrices(net, first)
     b, bias_b = _matrices(net, second)
     body = second if isinstance(first, Scale) or (isinstance(second, Conv) and second.kernel > 1) else first

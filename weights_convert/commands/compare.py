@@ -49,16 +49,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from weights_convert.compare.page import render_page
     from weights_convert.compare.verdict import verdict
 
-    comparisons = _comparisons(args)
-    answers = compare(comparisons)
-    value = verdict(comparisons, answers)
+    questions = _questions(args)
+    answers = compare(questions)
+    value = verdict(questions, answers)
     if args.html is not None:
-        write_bytes(args.html, render_page(comparisons, answers).encode())
+        write_bytes(args.html, render_page(questions, answers).encode())
         value["html"] = str(args.html)
     return value | {"exit_status": 0 if value["equal"] else 1}
 
 
-def _comparisons(args: argparse.Namespace) -> "list[Question]":
+def _questions(args: argparse.Namespace) -> "list[Question]":
     from weights_convert.compare.case import DType, make_case
     from weights_convert.compare.compare import FRAMEWORKS, Question, Subject
     from weights_convert.compare.recipe import Recipe
@@ -130,11 +130,11 @@ def _table(worst: list[dict[str, Any]]) -> list[str]:
         return []
     shown = worst[:DIGEST]
     width = max(len(item["node"]) for item in shown)
-    lines = [f"  {'node':{width}}  {'compared':13}  {'error':>8}  {'allowed':>8}"]
+    lines = [f"  {'node':{width}}  {'compared':16}  {'error':>8}  {'allowed':>8}"]
     for item in shown:
         mark = "" if item["agrees"] else "  <-"
         lines.append(
-            f"  {item['node']:{width}}  {item['column']:13}  {_number(item['error']):>8}  {_number(item['limit']):>8}{mark}"
+            f"  {item['node']:{width}}  {item['column']:16}  {_number(item['error']):>8}  {_number(item['limit']):>8}{mark}"
         )
     return lines
 

@@ -1,7 +1,7 @@
 """A comparison case as a file: a spec, weights, an image and cotangents, handed to one process per framework.
 
-Every number is a float32, so that both precisions start from the same values; colours, size and biases are all unlike, so that a
-fault can hide behind no symmetry.
+Every number is a float32, so that both precisions start from the same values. Colours, sides and biases are all different, so
+that no symmetry hides a fault.
 """
 
 import hashlib
@@ -89,7 +89,13 @@ def probe_image(shape: tuple[int, int, int], seed: int) -> np.ndarray:
 
 
 def cotangent(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Standard normal float32 numbers that depend on the name and the seed alone: every process draws the same."""
+    """Standard normal float32 numbers that depend on the name and the seed alone: every process draws the same.
+
+    Args:
+        name: of the node.
+        shape: of its output.
+        seed: of the draw.
+    """
     digest = hashlib.sha256(f"cotangent {name}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=[seed, int.from_bytes(digest[:8], "little")]))
     return generator.standard_normal(shape, dtype=np.float32)

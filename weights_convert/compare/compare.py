@@ -2,7 +2,7 @@
 
     cases ──► reference outputs ──► workers, one framework each: whole network, every node alone, training ──► judge
 
-Several comparisons share their processes: a framework is started once for all of them.
+Several questions share their processes: each framework is started once for all of them.
 """
 
 import tempfile
@@ -48,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A question: is the subject, on this case, what it is held against?
+    """Does the subject compute on this case what the thing computes that it is held against?
 
     Attributes:
         case: network, weights, image, precision.
@@ -95,7 +95,7 @@ class Answer:
         return not self.blamed and not self.steps
 
 
-def compare(comparisons: Sequence[Question]) -> list[Answer]:
+def compare(questions: Sequence[Question]) -> list[Answer]:
     """Answer several questions at once, in order.
 
     Raises:
@@ -104,13 +104,13 @@ def compare(comparisons: Sequence[Question]) -> list[Answer]:
     """
     # One thread for NumPy, too: the workers take the cores
     with tempfile.TemporaryDirectory(prefix="gpnas-sr-compare-") as name, threadpool_limits(1):
-        plan = _Plan(folder=Path(name))
-        asked = [_plan(plan, comparison) for comparison in comparisons]
-        for files in plan.cases.values():
+        work = _Work(folder=Path(name))
+        asked = [_add(work, question) for question in questions]
+        for files in work.cases.values():
             dump_outputs(files.case, files.outputs)
         with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(run_workers, plan.workers(), plan.folder)
-            plan.dump_references()
+            running = pool.submit(run_workers, work.workers(), work.folder)
+            work.dump_references()
             running.result()
         return [_answer(item) for item in asked]
 
@@ -141,8 +141,8 @@ class _CaseFiles:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Plan:
-    """The files of some comparisons: a case, a training, a job that several need is there once."""
+class _Work:
+    """What some questions need: a case, a training or a job that several need is there once."""
 
     folder: Path
     cases: dict[int, _CaseFiles] = field(default_factory=dict)
@@ -198,23 +198,23 @@ class _Asked:
     target: tuple[Path, ...]
 
 
-def _plan(plan: _Plan, question: Question) -> _Asked:
-    """Add what a question needs to the plan."""
-    files, subject, recipe = plan.files(question.case), question.subject, question.recipe
+def _add(work: _Work, question: Question) -> _Asked:
+    """Add what a question needs to the work."""
+    files, subject, recipe = work.files(question.case), question.subject, question.recipe
     is_ours = subject.kind in FRAMEWORKS
     base = DumpJob(case=files.path, dump=Path(), chained=question.passes, recipe=recipe)
     own = base.model_copy(update={"network": subject.network, "training": subject.training})
     isolated = {"values": files.outputs if question.passes and is_ours else None}
-    dump = plan.dump(subject.kind, own.model_copy(update=isolated))
+    dump = work.dump(subject.kind, own.model_copy(update=isolated))
     again = own.model_copy(update={"chained": question.passes and question.case.dtype == "float32"})
     control = None
     if is_ours and question.control and (again.chained or recipe is not None):
-        control = plan.dump(subject.kind, again, threads=CONTROL_THREADS, onednn=False)
+        control = work.dump(subject.kind, again, threads=CONTROL_THREADS, onednn=False)
     target: tuple[Path, ...] = (files.outputs, files.gradients)
     if question.against != "reference":
-        target = (plan.dump(question.against, base),)
+        target = (work.dump(question.against, base),)
     elif recipe is not None:
-        target = (*target, plan.reference_training(question.case, recipe))
+        target = (*target, work.reference_training(question.case, recipe))
     return _Asked(question=question, files=files, dump=dump, control=control, target=target)
 
 

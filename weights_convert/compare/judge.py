@@ -5,8 +5,8 @@ Three passes, all by node name: the weights that the network holds, bit for bit;
 
 Float64 has one gate. In float32 the passes through the whole network are held against noise: what rounding every node to
 float32 does to the reference, and what another thread count or kernel library does to the framework. A pre-activation that
-noise can push to the other side of 0 changes gradients by whole terms: with one in sight, gradients of the whole network are
-shown and not judged.
+noise can push to the other side of 0 changes gradients by whole terms: if there is one, gradients of the whole network are
+shown but not judged.
 """
 
 import math
@@ -231,7 +231,13 @@ def _float32_limits(graph: Graph, target: Arrays, noise: Noise) -> dict[str, dic
 
 
 def has_kinks(graph: Graph, values: Arrays, limits: Mapping[str, float]) -> bool:
-    """Whether noise may push a pre-activation to the other side of 0."""
+    """Whether noise may push a pre-activation to the other side of 0.
+
+    Args:
+        graph: the network.
+        values: outputs of its nodes, `output/NODE`.
+        limits: node -> largest error allowed to its output.
+    """
     for node in graph.nodes:
         if isinstance(node, Relu | LeakyRelu):
             x = values[f"output/{node.inputs[0]}"]

@@ -28,7 +28,13 @@ EPS = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.
 
 
 def scaled_error(value: Array, reference: Array, size: float = 0.0) -> float:
-    """max|value - reference| / max(max|reference|, size); absolute where that is 0; infinite where a number is not finite."""
+    """max|value - reference| / max(max|reference|, size); absolute where that is 0; infinite where a number is not finite.
+
+    Args:
+        value: the array to judge.
+        reference: the right one.
+        size: smallest number to divide by.
+    """
     if value.shape != reference.shape or not (np.isfinite(value).all() and np.isfinite(reference).all()):
         return float("inf")
     size = max(size, largest(reference))

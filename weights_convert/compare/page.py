@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 import shared.report
-from shared.network.families import build_graph
+from shared.network.families import build_graph, family_of
 from shared.network.primitives import INPUT
 from shared.report import numbers
 from shared.report.charts import NARROW, WIDE, Chart, Draw
@@ -50,9 +50,9 @@ class SubjectView:
     steps: Chart | None
 
 
-def render_page(comparisons: Sequence[Question], answers: Sequence[Answer]) -> str:
-    """The page of comparisons of one case."""
-    value = verdict(comparisons, answers)
+def render_page(questions: Sequence[Question], answers: Sequence[Answer]) -> str:
+    """The page of questions of one case."""
+    value = verdict(questions, answers)
     subjects = [
         SubjectView(
             entry=entry,
@@ -60,7 +60,7 @@ def render_page(comparisons: Sequence[Question], answers: Sequence[Answer]) -> s
             curve=_curve_chart(question, answer, f"curve-{index}"),
             steps=_steps_chart(question, answer, f"steps-{index}"),
         )
-        for index, (entry, question, answer) in enumerate(zip(value["subjects"], comparisons, answers, strict=True))
+        for index, (entry, question, answer) in enumerate(zip(value["subjects"], questions, answers, strict=True))
     ]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -72,6 +72,7 @@ def render_page(comparisons: Sequence[Question], answers: Sequence[Answer]) -> s
     environment.filters |= {"svg": Markup, "error": error_text, "count": numbers.count}
     return environment.get_template("comparison.html").render(
         value=value,
+        title=family_of(questions[0].case.spec).title,
         subjects=subjects,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         legend=list(zip(COLOURS, LABELS, strict=True)),

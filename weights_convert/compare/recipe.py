@@ -55,6 +55,11 @@ def initial_weights(spec: ArchSpec, recipe: Recipe) -> dict[str, np.ndarray]:
 def batch(spec: ArchSpec, recipe: Recipe, step: int) -> tuple[np.ndarray, np.ndarray]:
     """Images of a step: LR coloured noise, HR the same pixels repeated, with noise of its own.
 
+    Args:
+        spec: the network; its scale counts.
+        recipe: of the training.
+        step: from 0.
+
     Returns:
         float32 (n, 3, h, w) and (n, 3, scale·h, scale·w), in [0, 1].
     """
@@ -80,14 +85,30 @@ def ema_decay(step: int, recipe: Recipe) -> float:
 
 
 def write_state(file: h5py.File, index: int, steps: int, state: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Write the arrays after `index` steps (0: before the first); `state` maps each of STATES that there is to its arrays."""
+    """Write the arrays after `index` steps (0: before the first); `state` maps each of STATES that there is to its arrays.
+
+    Args:
+        file: to write to.
+        index: steps that were taken; 0: before the first.
+        steps: of the whole training.
+        state: each of STATES that there is -> name -> array.
+    """
     for kind, arrays in state.items():
         for name, array in arrays.items():
             _write(file, f"training/{kind}/{name}", index, steps + 1, array)
 
 
 def write_step(file: h5py.File, step: int, steps: int, loss: float, rate: float, gradients: Arrays) -> None:
-    """Write what step `step` (from 0) found before it changed the weights."""
+    """Write what step `step` (from 0) found before it changed the weights.
+
+    Args:
+        file: to write to.
+        step: from 0.
+        steps: of the whole training.
+        loss: before the step.
+        rate: learning rate of the step.
+        gradients: name -> array.
+    """
     _write(file, "training/loss", step, steps, np.float64(loss))
     _write(file, "training/rate", step, steps, np.float64(rate))
     for name, array in gradients.items():

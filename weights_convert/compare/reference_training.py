@@ -31,7 +31,13 @@ State = dict[str, dict[str, Array]]  # weight, first, second, average -> name ->
 
 
 def dump_training(spec: ArchSpec, recipe: Recipe, path: Path) -> None:
-    """Train and write every step; keys in weights_convert/compare/recipe.py."""
+    """Train and write every step; keys in weights_convert/compare/recipe.py.
+
+    Args:
+        spec: the network.
+        recipe: of the training.
+        path: of the dump.
+    """
     state = first_state(spec, initial_weights(spec, recipe))
     with h5py.File(path, "w") as file:
         write_state(file, 0, recipe.steps, state)
@@ -64,6 +70,13 @@ def advance(
 
     m' = β1 m + (1 - β1) g        v' = β2 v + (1 - β2) g²
     w' = w - rate · (m' / (1 - β1^{t+1})) / (√(v' / (1 - β2^{t+1})) + ε)        a' = d a + (1 - d) w', d = ema_decay(t)
+
+    Args:
+        state: before the step.
+        gradient: name -> array, of the trainable weights.
+        step: from 0.
+        rate: learning rate.
+        recipe: its EMA decay counts.
     """
     decay = ema_decay(step, recipe)
     after: State = {"weight": dict(state["weight"]), "first": {}, "second": {}, "average": dict(state["average"])}
@@ -84,6 +97,13 @@ def loss_and_gradients(
 
     With images S_0 … S_n, targets I_k of their sizes and dual models D_i (train_torch/losses/dual_regression.py has the formula):
     L1(S_n, I_n) + b Σ L1(S_k, I_k) + Σ f_i L1(D_i(S_{i+1}), I_i).
+
+    Args:
+        spec: the network.
+        weights: name -> array, dual models included.
+        lr: (n, 3, h, w) in [0, 1].
+        hr: (n, 3, scale·h, scale·w) in [0, 1].
+        recipe: its weighting of the dual models counts.
     """
     graph = build_graph(spec)
     values = run(graph, weights, lr)

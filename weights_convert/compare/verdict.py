@@ -14,26 +14,26 @@ BLAMED = 20  # faults in the list
 CURVE_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def verdict(comparisons: Sequence[Question], answers: Sequence[Answer]) -> dict[str, Any]:
+def verdict(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, Any]:
     """What `gpnas-sr compare --json` prints. Numbers that are not finite are null.
 
     Args:
-        comparisons: of one case, against one thing.
+        questions: of one case, against one thing.
         answers: one for each.
     """
-    case = comparisons[0].case
+    case = questions[0].case
     errors = [item.error for answer in answers for item in answer.measurements]
     first = next(((answer, *answer.divergence) for answer in answers if answer.divergence is not None), None)
     return {
         "id": case.spec.id,
         "equal": all(answer.equal for answer in answers),
         "dtype": case.dtype,
-        "against": comparisons[0].against,
+        "against": questions[0].against,
         "max_scaled_error": _finite(max(errors)) if errors else None,
         "first_divergence": first
         and {"framework": first[0].subject.kind, "direction": first[2], **_measurement(first[1])},
         "blame": [item for answer in answers for item in _blame(answer)][:BLAMED],
-        "subjects": [_subject(question, answer) for question, answer in zip(comparisons, answers, strict=True)],
+        "subjects": [_subject(question, answer) for question, answer in zip(questions, answers, strict=True)],
     }
 
 

@@ -1,4 +1,9 @@
-"""Pieces that several families share, as functions that add nodes to a builder."""
+"""Pieces that several families share, as functions that add nodes to a builder and return the name of the last one.
+
+g         the builder                                      x         name of the node that is read
+name      of the node, or the first part of its names      features  channels of x
+spec      the architecture                                 skip      name of the node of the image skip; None: none
+"""
 
 from shared.network.architecture import MEANS, ArchSpec
 from shared.network.graph import GraphBuilder

@@ -21,7 +21,13 @@ from weights_convert.compare.recipe import Recipe, batch, initial_weights, write
 
 
 def dump_chained(file: h5py.File, case: Case, network: Network) -> None:
-    """Run the whole network forward and backward. Gradients are written as they come: none is kept."""
+    """Run the whole network forward and backward. Gradients are written as they come: none is kept.
+
+    Args:
+        file: to write to.
+        case: what is computed.
+        network: that computes it.
+    """
     graph = graph_of(case.spec)
     names = {INPUT, *(node.name for node in graph.nodes)}
     outputs: dict[str, Tensor] = {}
@@ -47,7 +53,13 @@ def dump_chained(file: h5py.File, case: Case, network: Network) -> None:
 
 
 def dump_isolated(case: Case, network: Network, values: Arrays) -> list[NodeCheck]:
-    """Feed every node the reference's values, and judge it."""
+    """Feed every node the reference's values, and judge it.
+
+    Args:
+        case: what is computed.
+        network: that computes it.
+        values: float64 outputs of the reference, `output/NODE`.
+    """
     nodes = {node.name: node for node in graph_of(case.spec).nodes}
     parameters = dict(network.named_parameters())
     fed: WeakValueDictionary[str, Tensor] = WeakValueDictionary()  # the network holds what it still reads
@@ -92,7 +104,14 @@ def _vjp(value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor], cot
 
 
 def dump_training(file: h5py.File, case: Case, recipe: Recipe, training: PaddleTraining) -> None:
-    """Train, and write every step."""
+    """Train, and write every step.
+
+    Args:
+        file: to write to.
+        case: spec and precision.
+        recipe: of the training.
+        training: before its first step.
+    """
     write_state(file, 0, recipe.steps, training.state())
     for step in range(recipe.steps):
         lr, hr = (images.astype(case.dtype) for images in batch(case.spec, recipe, step))

@@ -133,7 +133,13 @@ class Outputs(Mapping[str, np.ndarray]):
 
 
 def serve(path: Path, start: Callable[[Request], None], dump: Callable[[DumpJob], None]) -> int:
-    """Do every job of a request; returns the exit status."""
+    """Do every job of a request; returns the exit status.
+
+    Args:
+        path: of the request.
+        start: called once, before the first job.
+        dump: called for each job.
+    """
     request = Request.model_validate_json(path.read_bytes())
     start(request)
     try:

@@ -18,7 +18,13 @@ from weights_convert.compare.dump.record import Arrays, Outputs
 
 
 def dump_outputs(case: Case, path: Path, *, rounded: bool = False) -> None:
-    """Write `output/NODE` of every node."""
+    """Write `output/NODE` of every node.
+
+    Args:
+        case: what is computed.
+        path: of the dump.
+        rounded: round the output of each node to float32.
+    """
     graph = build_graph(case.spec)
     last = graph.last_use()
     values: dict[str, Array] = {INPUT: np.asarray(case.image, dtype=np.float64)}
@@ -32,7 +38,14 @@ def dump_outputs(case: Case, path: Path, *, rounded: bool = False) -> None:
 
 
 def dump_gradients(case: Case, outputs: Path, path: Path, *, rounded: bool = False) -> None:
-    """Write `gradient/NODE` and `weight/NAME`, given the file of `dump_outputs`."""
+    """Write `gradient/NODE` and `weight/NAME`, given the file of `dump_outputs`.
+
+    Args:
+        case: what is computed.
+        outputs: file of `dump_outputs`.
+        path: of the dump.
+        rounded: round each gradient to float32.
+    """
     graph = build_graph(case.spec)
     cotangents = {
         name: np.asarray(array, dtype=np.float64) for name, array in zip(graph.outputs, case.cotangents, strict=True)

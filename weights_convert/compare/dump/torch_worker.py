@@ -22,7 +22,13 @@ from weights_convert.compare.recipe import Recipe, batch, initial_weights, write
 
 
 def dump_chained(file: h5py.File, case: Case, module: fx.GraphModule) -> None:
-    """Run the whole network forward and backward. Gradients are written as they come: none is kept."""
+    """Run the whole network forward and backward. Gradients are written as they come: none is kept.
+
+    Args:
+        file: to write to.
+        case: what is computed.
+        module: that computes it.
+    """
     graph, dtype = graph_of(case.spec), getattr(torch, case.dtype)
     outputs: dict[str, Tensor] = {}
 
@@ -48,7 +54,13 @@ def dump_chained(file: h5py.File, case: Case, module: fx.GraphModule) -> None:
 
 
 def dump_isolated(case: Case, module: fx.GraphModule, values: Arrays) -> list[NodeCheck]:
-    """Feed every node the reference's values, and judge it."""
+    """Feed every node the reference's values, and judge it.
+
+    Args:
+        case: what is computed.
+        module: that computes it.
+        values: float64 outputs of the reference, `output/NODE`.
+    """
     graph, dtype = graph_of(case.spec), getattr(torch, case.dtype)
     nodes = {node.name: node for node in graph.nodes}
     parameters = dict(module.named_parameters())
@@ -98,7 +110,14 @@ def _vjp(value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor | Non
 
 
 def make_training(spec: ArchSpec, weights: Mapping[str, np.ndarray], recipe: Recipe, dtype: DType) -> Training:
-    """The project's own training, with the recipe's settings and in the given precision."""
+    """The project's own training, with the recipe's settings and in the given precision.
+
+    Args:
+        spec: the network.
+        weights: name -> array, dual models included.
+        recipe: of the training.
+        dtype: of the computation.
+    """
     config = TrainConfig(
         steps=recipe.steps,
         learning_rate=recipe.learning_rate,
@@ -116,7 +135,14 @@ def make_training(spec: ArchSpec, weights: Mapping[str, np.ndarray], recipe: Rec
 
 
 def dump_training(file: h5py.File, case: Case, recipe: Recipe, training: Training) -> None:
-    """Train, and write every step."""
+    """Train, and write every step.
+
+    Args:
+        file: to write to.
+        case: spec and precision.
+        recipe: of the training.
+        training: before its first step.
+    """
     write_state(file, 0, recipe.steps, _state(training))
     for step in range(recipe.steps):
         lr, hr = (images.astype(case.dtype) for images in batch(case.spec, recipe, step))

@@ -55,7 +55,13 @@ class PaddleTraining:
         )
 
     def advance(self, step: int, lr: np.ndarray, hr: np.ndarray) -> tuple[float, Arrays]:
-        """Take step `step` (from 0) with one batch; loss and gradients as they were before it."""
+        """Take step `step` (from 0) with one batch; loss and gradients as they were before it.
+
+        Args:
+            step: from 0.
+            lr: (n, 3, h, w) in [0, 1].
+            hr: (n, 3, scale·h, scale·w) in [0, 1].
+        """
         self.optimizer.set_lr(self.rate(step))
         loss = self.loss(paddle.to_tensor(lr), paddle.to_tensor(hr))
         loss.backward()

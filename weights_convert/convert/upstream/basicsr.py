@@ -12,7 +12,7 @@ from shared.errors import WeightsError
 from shared.network.architecture import ArchSpec
 from shared.network.families.rcan import RcanSpec
 from weights_convert.convert.upstream.rcan import spec_of
-from weights_convert.convert.upstream.upstream import Arrays, Parcel, Source, Upstream, constant_mean, count
+from weights_convert.convert.upstream.upstream import Arrays, Parcel, Upstream, constant_mean, count
 
 Names = Callable[[Any], Mapping[str, str]]  # spec -> BasicSR's name of a convolution -> ours
 
@@ -56,15 +56,12 @@ def make_upstream(
         state = {theirs: arrays[ours] for theirs, ours in table(spec).items()}
         return {"": Parcel(form="keyed", states={"params": state})}
 
-    def recognises(source: Source) -> bool:
-        return {"conv_first.weight", mark} <= source.arrays.keys()
-
     return Upstream(
         name=f"BasicSR {title}",
         source=f"XPixelGroup/BasicSR 8d56e3a, {file}",
         keys="basicsr",
         families=(family,),
-        recognises=recognises,
+        recognises=lambda source: {"conv_first.weight", mark} <= source.arrays.keys(),
         infer=infer,
         to_own=to_own,
         parcels=parcels,

@@ -85,7 +85,13 @@ def count(names: Arrays, pattern: str) -> int:
 
 
 def shape(arrays: Arrays, name: str, axes: int = 4) -> tuple[int, ...]:
-    """The shape of an array that a spec is read from."""
+    """The shape of an array that a spec is read from.
+
+    Args:
+        arrays: name -> array.
+        name: of the array.
+        axes: how many it must have.
+    """
     if name not in arrays:
         raise WeightsError(f"{name} is missing, so the network cannot be told from the file; is it whole?")
     found = arrays[name].shape
@@ -95,7 +101,13 @@ def shape(arrays: Arrays, name: str, axes: int = 4) -> tuple[int, ...]:
 
 
 def scale_of(arrays: Arrays, features: int, upsampler: str) -> int:
-    """×2, ×3 or ×4 from the upsampler's convolutions."""
+    """×2, ×3 or ×4 from the upsampler's convolutions.
+
+    Args:
+        arrays: name -> array.
+        features: channels of the trunk.
+        upsampler: what the names of the upsampler's convolutions begin with.
+    """
     steps = [index for index in range(0, 10, 2) if f"{upsampler}.{index}.weight" in arrays]
     factor = shape(arrays, f"{upsampler}.0.weight")[0] / features
     known = {((0,), 4): 2, ((0,), 9): 3, ((0, 2), 4): 4}
@@ -109,7 +121,13 @@ def scale_of(arrays: Arrays, features: int, upsampler: str) -> int:
 
 
 def reduction(features: int, hidden: int, name: str) -> int:
-    """Channels / hidden channels of channel attention; 16, as published, wherever that gives the same network."""
+    """Channels / hidden channels of channel attention; 16, as published, wherever that gives the same network.
+
+    Args:
+        features: channels before the attention.
+        hidden: channels of its hidden layer.
+        name: of the array, for the message.
+    """
     if not 1 <= hidden <= features:
         raise WeightsError(f"{name} has {hidden} outputs of {features} inputs, expected fewer and at least 1")
     return 16 if features // 16 == hidden else features // hidden
