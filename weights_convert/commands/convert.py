@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--keys",
         choices=("own", "official", "basicsr", "paddlegan"),
         default="own",
-        help="whose names OUT gets (default: our own, which for RCAN, EDSR and dual regression are the official ones)",
+        help="whose names OUT gets (default: our own, which for published networks are the official ones)",
     )
 
 

@@ -1,6 +1,6 @@
 """The network families. A new one is a file here and a line in FAMILIES.
 
-Start with edsr.py, the shortest; layers.py holds what several families share. Nothing here knows a framework.
+Start with edsr.py, the simplest; layers.py holds what several families share. Nothing here knows a framework.
 """
 
 from shared.network.architecture import ArchSpec
