@@ -43,7 +43,7 @@ class Part:
 
 
 class ResizeAnySize(nn.Module):
-    """The same numbers as `train_torch.network.resize`, to rounding, without a matrix of the image's size.
+    """The same numbers as `train_torch.layers.resize`, to rounding, without a matrix of the image's size.
 
     (n, channels, h, w) -> (n, channels, factor·h, factor·w), any h, w >= 1.
     """

@@ -22,7 +22,7 @@ from train_torch.export import graph as export_graph
 from train_torch.export.export import Member, check, export, read_members
 from train_torch.export.graph import ResizeAnySize
 from train_torch.export.onnx_file import OnnxNetwork, metadata_of, opset_of
-from train_torch.network import resize
+from train_torch.layers import resize
 
 pytestmark = pytest.mark.torch
 
