@@ -15,7 +15,8 @@ from shared.records.weights import WeightsFile, load_weights
 from shared.spec import PRESETS, SpecFile, make_spec_file, parse, read_spec_file
 
 Kind = Literal["spec", "weights", "suite"]
-EXPECTED = "the folder of a run, a suite file, a spec file, a weights file (.safetensors), or a preset"
+TRAINED = "the folder of a run, a suite file, or a weights file (.safetensors)"
+ANY = f"{TRAINED}, a spec file, or a preset: {', '.join(PRESETS)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,20 +47,21 @@ class Resolved:
         return self.members[0]
 
 
-def resolve(word: str | Path, *, scale: int | None = None) -> Resolved:
+def resolve(word: str | Path, *, scale: int | None = None, trained: bool = False) -> Resolved:
     """The networks that a word stands for.
 
     Args:
         word: the name of a preset, a spec file (or a JSON file with an architecture alone), a weights file, a suite file, or a
             folder with suite.json.
         scale: 2, 3 or 4: of a preset. The others have their own.
+        trained: the networks are to be run, so presets are not names here.
 
     Raises:
         UsageError: no such file, folder or preset; a folder without a suite; a preset without a scale; a file of another kind.
         SpecError, WeightsError: a file that is damaged, or does not fit itself.
     """
-    path = Path(word)
-    if str(word) in PRESETS:
+    path, expected = Path(word), TRAINED if trained else ANY
+    if str(word) in PRESETS and not trained:
         if scale is None:
             raise UsageError(
                 f"preset {word} has no scale of its own; got none, expected --scale 2, 3 or 4 (no such option: a spec file)"
@@ -70,10 +72,9 @@ def resolve(word: str | Path, *, scale: int | None = None) -> Resolved:
             raise UsageError(f"{path}: no {NAME} in it; expected the folder of a finished search or training")
         return Resolved(word=str(word), kind="suite" if path.is_dir() else "weights", members=read_suite(path).members)
     if not path.exists():
-        raise UsageError(
-            f"{word}: no such file or folder; expected {EXPECTED}: {', '.join(PRESETS)}{nearest(word, PRESETS)}"
-        )
-    value = _json(path)
+        close = "" if trained else nearest(word, PRESETS)
+        raise UsageError(f"{word}: no such file or folder; expected {expected}{close}")
+    value = _json(path, expected)
     if value.get("schema") == SCHEMA or path.name == NAME:
         return Resolved(word=str(word), kind="suite", members=read_suite(path).members)
     if "schema" not in value and "family" in value:
@@ -110,12 +111,12 @@ def _architecture(word: str | Path, spec: ArchSpec, path: Path | None = None) ->
     return Resolved(word=str(word), kind="spec", members=(member,))
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path, expected: str) -> dict[str, Any]:
     try:
         value = read_json(path)
     except UsageError:
         raise UsageError(
-            f"{path}: no JSON and not named .safetensors; expected {EXPECTED}; other checkpoints: `gpnas-sr convert` first"
+            f"{path}: no JSON and not named .safetensors; expected {expected}; other checkpoints: `gpnas-sr convert` first"
         ) from None
     if not isinstance(value, dict):
         raise SpecError(f"{path}: got a JSON {type(value).__name__}, expected the object of a spec or suite file")

@@ -18,7 +18,7 @@ def load_suite(path: str | Path) -> tuple[list[nn.Module], list[float], int]:
         UsageError: a member is not trained yet.
         SpecError, WeightsError: a file is broken, or weights and spec do not belong together.
     """
-    members = resolve(path).members
+    members = resolve(path, trained=True).members
     return [_load(member) for member in members], [member.weight for member in members], members[0].spec.scale
 
 

@@ -12,6 +12,7 @@ from shared.errors import UsageError
 from shared.files import sha256_file
 from shared.identity import differences
 from shared.network.cost import cost
+from shared.network.families import dual_graphs
 from shared.records.weights import load_weights, save_weights
 from shared.spec import SpecFile, software
 from train_torch.config import BOOKKEEPING, DEFAULTS, TrainConfig
@@ -122,7 +123,7 @@ def finish_member(task: MemberTask, training: Mapping[str, Any], state: State) -
         "threads": torch.get_num_threads(),
         "software": software(),
     }
-    if task.spec_file.spec.family == "dual_regression":
+    if dual_graphs(task.spec_file.spec):
         provenance["middle_target"] = MIDDLE_TARGET
     save_weights(task.out.weights(task.id), state.arrays["average"], task.spec_file.spec, provenance)
     return _trained(task, state.last.psnr_rgb)

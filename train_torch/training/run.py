@@ -17,7 +17,7 @@ from shared.files import write_json
 from shared.identity import differences
 from shared.records.archive import Archive
 from shared.records.record import read_record
-from shared.records.resolve import EXPECTED, resolve, spec_file
+from shared.records.resolve import ANY, resolve, spec_file
 from shared.records.suite import Member, Suite, write_suite
 from shared.records.training_facts import TrainingFacts
 from shared.records.weights import load_weights
@@ -104,7 +104,7 @@ def _members(names: Sequence[str | Path], scale: int) -> list[Member]:
         UsageError: no name, a network of another scale than the data, or one network named twice.
     """
     if not names:
-        raise UsageError(f"nothing to train: got no name, expected {EXPECTED}")
+        raise UsageError(f"nothing to train: got no name, expected {ANY}")
     members = [member for name in names for member in resolve(name, scale=scale).members]
     times = Counter(member.spec.id for member in members)
     for spec in (member.spec for member in members):

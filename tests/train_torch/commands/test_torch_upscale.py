@@ -162,7 +162,10 @@ def test_wrong_input_gives_status_2(suite, photos, tmp_path, capsys, source, tar
 
 def test_what_is_no_suite_gives_status_2(photos, tmp_path, capsys):
     assert main(command(tmp_path / "suite.json", photos, tmp_path / "out")) == 2
-    assert "expected a JSON file" in capsys.readouterr().err
+    assert (
+        "no such file or folder; expected the folder of a run, a suite file, or a weights file"
+        in capsys.readouterr().err
+    )
 
 
 def test_wrong_patches_give_status_2(suite, photos, tmp_path, capsys):

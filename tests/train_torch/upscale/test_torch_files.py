@@ -172,4 +172,4 @@ def test_a_file_that_the_system_refuses_to_read_fails_alone(tmp_path: Path):
     value = upscale_files(ensemble(), planned(source, tmp_path / "out"))
     assert [Path(entry["input"]).name for entry in value["failed"]] == ["loop.png"]
     assert os.strerror(errno.ELOOP) in value["failed"][0]["reason"]
-    assert "expected a file that can be read" in value["failed"][0]["reason"]
+    assert "expected an image file" in value["failed"][0]["reason"]
