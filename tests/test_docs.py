@@ -19,7 +19,8 @@ PAGES = sorted(
 )
 FILES = [path.relative_to(ROOT).as_posix() for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file()]
 # files of other projects and of users; a path with NAME in it is the place of a new file
-FOREIGN = {"model/rcan.py", "model/drn.py", "basicsr/archs/rcan_arch.py", "my_net.py", "file.py"}
+FOREIGN = {"model/rcan.py", "model/edsr.py", "model/drn.py", "my_net.py", "file.py"}
+FOREIGN |= {"basicsr/archs/rcan_arch.py", "basicsr/archs/edsr_arch.py"}  # of other projects
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"```.*?```", re.DOTALL)
