@@ -22,6 +22,8 @@ FILES = [path.relative_to(ROOT).as_posix() for name in FOLDERS for path in (ROOT
 FOREIGN = {"model/rcan.py", "model/edsr.py", "model/drn.py", "my_net.py", "file.py"}
 FOREIGN |= {"basicsr/archs/rcan_arch.py", "basicsr/archs/edsr_arch.py"}  # of other projects
 
+README_LINES = 10
+
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"```.*?```", re.DOTALL)
 PYTHON_FILE = re.compile(r"(?<![\w/.{}*-])((?:[\w-]+/)*[\w-]+\.py)\b")
@@ -104,6 +106,36 @@ def unknown_options(text: str) -> list[str]:
     """Options in code spans of their own that no command has."""
     known = frozenset().union(*map(options, COMMANDS))
     return [span for span in LONE_OPTION.findall(text) if not _named_options(span) <= known]
+
+
+def folders_without_a_short_readme(root: Path) -> list[str]:
+    """Folders under `root`, itself included, whose README.md is missing or longer than ten lines."""
+    found = [root, *(path for path in root.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+    pages = {folder: folder / "README.md" for folder in found}
+    return [
+        folder.relative_to(root.parent).as_posix()
+        for folder, page in sorted(pages.items())
+        if not page.is_file() or not 0 < len(page.read_text(encoding="utf-8").splitlines()) <= README_LINES
+    ]
+
+
+@pytest.mark.parametrize("package", PACKAGES[:4])
+def test_every_folder_says_in_ten_lines_what_is_there(package):
+    assert folders_without_a_short_readme(ROOT / package) == []
+
+
+def test_a_folder_without_a_readme_and_one_with_a_long_one_are_found(tmp_path):
+    pages = {"right": 10, "long": 11, "right/empty": 0, "right/missing": None}
+    for name, lines in {"": 1, **pages}.items():
+        (tmp_path / "package" / name).mkdir(parents=True)
+        if lines is not None:
+            (tmp_path / "package" / name / "README.md").write_text("line\n" * lines)
+    (tmp_path / "package" / "__pycache__").mkdir()
+    assert folders_without_a_short_readme(tmp_path / "package") == [
+        "package/long",
+        "package/right/empty",
+        "package/right/missing",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
