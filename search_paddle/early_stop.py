@@ -4,7 +4,7 @@ The gain of a training from step s is its final score minus its validation score
 follows the score to expect of another one: score(s) + mean gain, with the standard deviation of the gains. A proxy is stopped at
 s if that score is more than `stop_margin` standard deviations below the worst member of the suite so far. Only earlier rounds
 count, so neither the number of jobs nor the order of arrival changes a decision. The sampler is told learning curves
-(gp_nas/fidelity.py), not expected scores.
+(gp_nas/surrogate/evaluations.py), not expected scores.
 """
 
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ class Recipe(BaseModel):
     learning_rate: float = Field(default=1e-4, gt=0, description="rate of the first step after warm-up")
     minimum_learning_rate: float = Field(default=1e-6, ge=0, description="rate at the end of the cosine")
     warmup: int = Field(default=0, ge=0, description="steps of linear rise")
-    ema_decay: float = Field(default=0.999, ge=0, lt=1, description="highest share of the old in the mean of weights")
+    ema_decay: float = Field(default=0.999, ge=0, lt=1, description="highest weight of the old average")
     dual_weighting: Literal["guoyongcs", "paddlegan"] = Field(
         default="guoyongcs", description="of the dual regression loss"
     )
