@@ -15,8 +15,10 @@ from typing import Any
 from shared.errors import UsageError, WorkError
 
 ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the four packages
-# Thread counts, affinities and flags that the calling process has (importing Paddle sets some) are not the workers'
+# Thread counts, affinities and flags that the calling process has (importing Paddle sets some) are not the workers' …
 FOREIGN = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "FLAGS_")
+# … but what chooses kernels stays: it is set where a library's own choice is wrong
+KEPT = {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"}
 WRONG_INPUT = 2  # exit status of a worker that refuses its input; the last line on stderr says why
 STOP_SECONDS = 5.0  # for a process to end by itself before it is killed
 SHOWN = 2000  # characters of stderr in a message
@@ -36,7 +38,7 @@ def worker_environment(
         cpu_info: text of /proc/cpuinfo; None: this machine's.
     """
     environment = os.environ if environment is None else environment
-    kept = {name: value for name, value in environment.items() if not name.startswith(FOREIGN)}
+    kept = {name: value for name, value in environment.items() if name in KEPT or not name.startswith(FOREIGN)}
     path = os.pathsep.join(part for part in (str(ROOT), environment.get("PYTHONPATH", "")) if part)
     counts = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     amd = {"MKL_DEBUG_CPU_TYPE": "5"} if "AuthenticAMD" in (_cpu_info() if cpu_info is None else cpu_info) else {}

@@ -12,11 +12,12 @@ from shared.processes import ROOT, explain_status, module_command, run_module, s
 
 def test_workers_start_from_a_clean_environment():
     caller = {"OMP_NUM_THREADS": "8", "FLAGS_use_mkldnn": "1", "KMP_AFFINITY": "x", "HOME": "/h", "PYTHONPATH": "/mine"}
-    environment = worker_environment(caller, threads=3)
+    environment = worker_environment(caller | {"OPENBLAS_CORETYPE": "Haswell"}, threads=3)
     assert {environment[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS")} == {"3"}
     assert environment["HOME"] == "/h"
     assert environment["PYTHONPATH"] == f"{ROOT}:/mine"
     assert not {"FLAGS_use_mkldnn", "KMP_AFFINITY"} & environment.keys()
+    assert environment["OPENBLAS_CORETYPE"] == "Haswell", "a choice of kernels is kept"
 
 
 def test_only_amd_processors_get_the_faster_path_of_the_old_mkl():
