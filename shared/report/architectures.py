@@ -1,23 +1,15 @@
 """Tables of architectures. Columns are sizes and the fields in which they differ; one line has what is the same in all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from shared.records.trial import Trial
 from shared.spec import SpecFile
 
 SIZES = ("features", "groups", "blocks", "stages")  # columns, whether they differ or not
 FAMILY = "family"  # has no column, because ids and names begin with it
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Architecture:
-    """One line: spec id, all fields, cost block."""
-
-    id: str
-    fields: Mapping[str, Any]
-    cost: Mapping[str, int | float]
+Architecture: TypeAlias = SpecFile | Trial  # one line: id, architecture, cost
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,21 +29,12 @@ class Architectures:
     rows: tuple[Architecture, ...]
 
 
-def table_of_specs(specs: Mapping[str, SpecFile]) -> Architectures:
-    """The table of spec files."""
-    return _table([Architecture(id=each.id, fields=each.architecture, cost=each.cost) for each in specs.values()])
-
-
-def table_of_trials(trials: Iterable[Trial]) -> Architectures:
-    """The table of a search's trials, in their order."""
-    return _table([Architecture(id=each.id, fields=each.architecture, cost=each.cost) for each in trials])
-
-
-def _table(rows: Sequence[Architecture]) -> Architectures:
-    names = dict.fromkeys(name for row in rows for name in row.fields)
+def table_of(rows: Sequence[Architecture]) -> Architectures:
+    """The table of spec files or of a search's trials, in their order."""
+    names = dict.fromkeys(name for row in rows for name in row.architecture)
     families: dict[str, list[Architecture]] = {}
     for row in rows:
-        families.setdefault(str(row.fields.get(FAMILY)), []).append(row)
+        families.setdefault(str(row.architecture.get(FAMILY)), []).append(row)
     others = [name for name in names if name not in SIZES and name != FAMILY]
     shared = [name for name in others if _is_equal(name, rows)]
     by_family = [
@@ -70,9 +53,9 @@ def _table(rows: Sequence[Architecture]) -> Architectures:
 
 def _is_equal(name: str, rows: Sequence[Architecture]) -> bool:
     """Whether all that have the field have the same value in it."""
-    values = [row.fields[name] for row in rows if name in row.fields]
+    values = [row.architecture[name] for row in rows if name in row.architecture]
     return all(value == values[0] for value in values)
 
 
 def _values(names: Sequence[str], rows: Sequence[Architecture]) -> dict[str, Any]:
-    return {name: row.fields[name] for name in names for row in rows if name in row.fields}
+    return {name: row.architecture[name] for name in names for row in rows if name in row.architecture}

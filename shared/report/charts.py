@@ -69,7 +69,7 @@ def search_chart(trials: Sequence[Trial], bicubic: float | None, *, name: str, f
     description = f"{len(trials)} trials, of which {counts}. The best score is {max(scores):.3f} dB" + (
         f", bicubic is {bicubic:.3f} dB." if bicubic is not None else "."
     )
-    return _chart(draw, name, description, heights=(320, 320))
+    return make_chart(draw, name, description, heights=(320, 320))
 
 
 def calibration_chart(fit: Calibration, *, name: str) -> Chart:
@@ -94,7 +94,7 @@ def calibration_chart(fit: Calibration, *, name: str) -> Chart:
     description = (
         f"Predicted against measured score of {len(fit.means)} trials: {fit.coverage:.0%} lie within their bars."
     )
-    return _chart(draw, name, description, widths=(460, NARROW), heights=(460, 380))
+    return make_chart(draw, name, description, widths=(460, NARROW), heights=(460, 380))
 
 
 def training_chart(
@@ -125,12 +125,21 @@ def training_chart(
 
     last = {names.get(spec_id, spec_id): lines[-1] for spec_id, lines in logs.items() if lines}
     described = "; ".join(f"{member}: loss {line.loss:.4f} after {line.step} steps" for member, line in last.items())
-    return _chart(draw, name, f"Loss and validation PSNR of each member. {described}.", heights=(310, 560))
+    return make_chart(draw, name, f"Loss and validation PSNR of each member. {described}.", heights=(310, 560))
 
 
-def _chart(
+def make_chart(
     draw: Draw, name: str, description: str, *, heights: tuple[int, int], widths: tuple[int, int] = (WIDE, NARROW)
 ) -> Chart:
+    """Draw a chart for wide and for narrow screens.
+
+    Args:
+        draw: draws it on an empty figure.
+        name: unique on the page.
+        description: what it shows, in words.
+        heights: of the wide and of the narrow drawing, CSS px.
+        widths: the same.
+    """
     drawings = []
     for kind, width, height in zip(("wide", "narrow"), widths, heights, strict=True):
         with drawing():

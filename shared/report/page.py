@@ -2,20 +2,20 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from shared.report import numbers
 from shared.report.read import Runs
 from shared.report.summary import FAMILY_NAMES
+from shared.report.templates import FOLDER, environment
 from shared.report.view import Missing, View, make_view
 from shared.spec import software
 
-HERE = Path(__file__).parent
 LEVELS = {"self_ensemble": "×8 self-ensemble", "patch_ensemble": "patch ensemble"}
 
 
@@ -39,44 +39,22 @@ def render(runs: Runs, *, most_examples: int) -> Page:
         PairError: a picture that cannot be read.
     """
     view = make_view(runs, most_examples=most_examples)
-    script = (HERE / "slider.js").read_text(encoding="utf-8")
-    html = (
-        _environment(view)
-        .get_template("page.html")
-        .render(
-            view=view,
-            style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
-            script=Markup(script),
-            script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-            version=software().get("gpnas-sr", ""),
-        )
+    script = (FOLDER / "slider.js").read_text(encoding="utf-8")
+    template = environment(_filters(view)).get_template("page.html")
+    html = template.render(
+        view=view,
+        style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        version=software().get("gpnas-sr", ""),
     )
     return Page(html=html, sections=view.sections, missing=view.missing)
 
 
-def _environment(view: View) -> jinja2.Environment:
-    """Every value is escaped but what is marked as HTML: our style and script, and the charts."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    forms = (
-        numbers.psnr,
-        numbers.ssim,
-        numbers.gain,
-        numbers.count,
-        numbers.count_of,
-        numbers.quantity,
-        numbers.duration,
-        numbers.percent,
-    )
-    environment.filters |= {form.__name__: form for form in forms}
-    environment.filters |= {
-        "svg": Markup,
+def _filters(view: View) -> dict[str, Callable[..., Any]]:
+    forms = ("psnr", "ssim", "gain", "count", "count_of", "quantity", "duration", "percent")
+    return {
+        **{form: getattr(numbers, form) for form in forms},
         "member": partial(_member, view),
         "members": partial(_members, view),
         "picture_name": partial(_picture_name, view),
@@ -85,7 +63,6 @@ def _environment(view: View) -> jinja2.Environment:
         "field": lambda name: name.replace("_", " "),
         "value": _value,
     }
-    return environment
 
 
 def _member(view: View, spec_id: str) -> str:

@@ -72,14 +72,9 @@ def to_svg(figure: Figure, name: str) -> str:
         figure: drawn in the stand-in colours.
         name: unique on the page; ids inside begin with it.
     """
-    buffer = io.StringIO()
+    buffer, metadata = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with drawing(name):
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
+        figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     return _inline(buffer.getvalue(), name)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from shared.records.ablation import AblationTable
 from shared.records.training_log import LogLine
 from shared.records.trial import Trial
-from shared.report.architectures import Architectures, table_of_specs, table_of_trials
+from shared.report.architectures import Architectures, table_of
 from shared.report.charts import Chart, calibration_chart, search_chart, training_chart
+from shared.report.crops import Example
 from shared.report.pictures import Picture, are_lossless, make_picture, read_examples
 from shared.report.provenance import Provenance, provenance
 from shared.report.read import AblationRun, Runs, SearchRun, TrainingRun
@@ -127,7 +128,7 @@ def make_view(runs: Runs, *, most_examples: int) -> View:
             _training(run, f"training-{index}", names) for index, run in enumerate(runs.trainings, 1) if run.logs
         ),
         ablations=ablations,
-        architectures=table_of_specs(runs.specs) if runs.specs else None,
+        architectures=table_of(tuple(runs.specs.values())) if runs.specs else None,
         provenance=provenance(runs),
         missing=tuple(_missing(runs, ablations)),
     )
@@ -163,7 +164,7 @@ def _search(run: SearchRun, name: str) -> SearchView:
         chart=search_chart(run.trials, bicubic, name=name, families=families) if done else None,
         fit=fit,
         fit_chart=calibration_chart(fit, name=f"{name}-fit") if fit else None,
-        table=table_of_trials(run.trials),
+        table=table_of(run.trials),
     )
 
 
@@ -191,18 +192,10 @@ def _ablations(tabled: list[tuple[AblationRun, Tables]], most: int) -> tuple[Abl
     members = [[row.members[0] for row in each.singles] for _, each in tabled]
     examples = [read_examples(run, ids, most) for (run, _), ids in zip(tabled, members, strict=True)]
     lossless = are_lossless([example for group in examples for example in group])
-    return tuple(
-        _ablation(
-            run,
-            each,
-            tuple(make_picture(one, run.table, each.ensemble.images, lossless=lossless) for one in group),
-            lossless,
-        )
-        for (run, each), group in zip(tabled, examples, strict=True)
-    )
+    return tuple(_ablation(run, each, group, lossless) for (run, each), group in zip(tabled, examples, strict=True))
 
 
-def _ablation(run: AblationRun, sorted_rows: Tables, pictures: tuple[Picture, ...], lossless: bool) -> AblationView:
+def _ablation(run: AblationRun, sorted_rows: Tables, examples: list[Example], lossless: bool) -> AblationView:
     whole, best, gains = sorted_rows.ensemble, sorted_rows.best, sorted_rows.gains(run.table.comparisons)
     return AblationView(
         label=run.label,
@@ -212,8 +205,8 @@ def _ablation(run: AblationRun, sorted_rows: Tables, pictures: tuple[Picture, ..
         gains=gains,
         over_bicubic=sorted_rows.gain_over((), run.table.bicubic, gains),
         over_best=None if whole == best else sorted_rows.gain_over(best.members, best, gains),
-        pictures=pictures,
-        hidden=len(run.examples) - len(pictures),
+        pictures=tuple(make_picture(one, run.table, whole.images, lossless=lossless) for one in examples),
+        hidden=len(run.examples) - len(examples),
         is_lossless=lossless,
     )
 

@@ -12,7 +12,7 @@ shown but not judged.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -23,17 +23,7 @@ from weights_convert.compare.dump.record import Arrays, NodeCheck
 from weights_convert.compare.limits import EPS, FLOAT64_GATE, largest, scaled_error, weight_sum
 
 Column = Literal["held", "output", "gradient", "weights", "isolated output", "isolated inputs", "isolated weights"]
-COLUMNS: tuple[Column, ...] = (
-    "held",
-    "output",
-    "gradient",
-    "weights",
-    "isolated output",
-    "isolated inputs",
-    "isolated weights",
-)
-FORWARD: frozenset[Column] = frozenset({"output"})
-BACKWARD: frozenset[Column] = frozenset({"gradient", "weights"})
+COLUMNS: tuple[Column, ...] = get_args(Column)
 NOISE_FACTOR = 32.0  # between an error that is one and what noise makes; benchmarks/compare has the distribution
 KINK_FACTOR = 4.0  # times the noise: pre-activations nearer to 0 may change side
 LOOSEST = 1e-2  # no noise excuses more
@@ -132,10 +122,10 @@ def first_divergence(
     """The first node in graph order whose output disagrees; if none, the first gradient, from the output backwards."""
     order = {name: index for index, name in enumerate([INPUT, *(node.name for node in graph.nodes)])}
     wrong = [item for item in found if not item.agrees]
-    forward = [item for item in wrong if item.column in FORWARD]
+    forward = [item for item in wrong if item.column == "output"]
     if forward:
         return min(forward, key=lambda item: order[item.node]), "forward"
-    backward = [item for item in wrong if item.column in BACKWARD]
+    backward = [item for item in wrong if item.column in ("gradient", "weights")]
     return (max(backward, key=lambda item: order[item.node]), "backward") if backward else None
 
 

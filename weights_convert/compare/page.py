@@ -5,22 +5,21 @@ A cell's colour is the error as a share of what is allowed, in powers of ten; te
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-import shared.report
 from shared.network.families import build_graph, family_of
 from shared.network.primitives import INPUT
 from shared.report import numbers
-from shared.report.charts import NARROW, WIDE, Chart, Draw
-from shared.report.svg import ACCENT, INK, MUTED, SERIES, drawing, new_figure, to_svg
+from shared.report.charts import Chart, make_chart
+from shared.report.svg import ACCENT, INK, MUTED, SERIES
+from shared.report.templates import FOLDER, environment
 from shared.spec import software
 from weights_convert.compare.compare import Answer, Question
 from weights_convert.compare.judge import COLUMNS
@@ -28,7 +27,6 @@ from weights_convert.compare.limits import FLOAT32_DRIFT, FLOAT64_GATE
 from weights_convert.compare.training_check import Curves
 from weights_convert.compare.verdict import verdict
 
-FOLDER = Path(shared.report.__file__).parent
 MOST_CELLS = 180  # in a direction; a cell of a deeper network is the worst of several nodes
 MOST_ROWS = 40
 # Upper ends of the classes of log10(error / allowed), and their colours; the last class has no end
@@ -62,15 +60,8 @@ def render_page(questions: Sequence[Question], answers: Sequence[Answer]) -> str
         )
         for index, (entry, question, answer) in enumerate(zip(value["subjects"], questions, answers, strict=True))
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"svg": Markup, "error": error_text, "count": numbers.count}
-    return environment.get_template("comparison.html").render(
+    templates = environment({"error": error_text, "count": numbers.count})
+    return templates.get_template("comparison.html").render(
         value=value,
         title=family_of(questions[0].case.spec).title,
         subjects=subjects,
@@ -122,20 +113,14 @@ def _passes_chart(question: Question, answer: Answer, name: str) -> Chart | None
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         _heat(axes, _binned(found, MOST_CELLS, axis=1), len(names))
-        axes.set_yticks(
-            range(len(rows)),
-            [ROW_NAMES.get(row, row) for row in rows],
-        )
+        axes.set_yticks(range(len(rows)), [ROW_NAMES.get(row, row) for row in rows])
         axes.set_xlabel("node, from the input to the image")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
     wrong = int((found > 1).any(axis=0).sum())
-    return _chart(
-        draw,
-        name,
-        f"Heat map of {len(names)} nodes by pass: {wrong} nodes exceed what is allowed.",
-        60 + 26 * len(rows),
-    )
+    height = 60 + 26 * len(rows)
+    description = f"Heat map of {len(names)} nodes by pass: {wrong} nodes exceed what is allowed."
+    return make_chart(draw, name, description, heights=(height, height))
 
 
 def _curve_chart(question: Question, answer: Answer, name: str) -> Chart | None:
@@ -157,7 +142,8 @@ def _curve_chart(question: Question, answer: Answer, name: str) -> Chart | None:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         figure.legend(loc="outside upper left", ncols=2, handlelength=2.2)
 
-    return _chart(draw, name, f"Difference of the trainings over {len(loss)} steps, weights and loss.", 300)
+    description = f"Difference of the trainings over {len(loss)} steps, weights and loss."
+    return make_chart(draw, name, description, heights=(300, 300))
 
 
 def _steps_chart(question: Question, answer: Answer, name: str) -> Chart | None:
@@ -179,7 +165,8 @@ def _steps_chart(question: Question, answer: Answer, name: str) -> Chart | None:
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
-    return _chart(draw, name, f"Heat map of {len(names)} weights by {steps} steps.", 80 + 9 * len(rows))
+    height = 80 + 9 * len(rows)
+    return make_chart(draw, name, f"Heat map of {len(names)} weights by {steps} steps.", heights=(height, height))
 
 
 def _heat(axes: Axes, found: Floats, length: int) -> None:
@@ -195,16 +182,12 @@ def _heat(axes: Axes, found: Floats, length: int) -> None:
 
 def _colours(found: Floats) -> Floats:
     """(rows, columns, 4) in [0, 1]; transparent where nothing was compared."""
-    palette = np.array([_rgb(colour) for colour in (*COLOURS, UNJUDGED)])
+    palette = np.array([to_rgb(colour) for colour in (*COLOURS, UNJUDGED)])
     with np.errstate(divide="ignore", invalid="ignore"):
         classes = np.searchsorted(CLASSES, np.log10(np.maximum(found, 0)))
     classes = np.where(found == -1, len(COLOURS), np.minimum(classes, len(COLOURS) - 1))
     opaque = ~np.isnan(found)
     return np.concatenate([palette[classes], opaque[:, :, None]], axis=2)
-
-
-def _rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5))
 
 
 def _binned(found: Floats, most: int, *, axis: int) -> Floats:
@@ -223,13 +206,3 @@ def _visible(errors: Floats) -> Floats:
 
 def _short(name: str) -> str:
     return name if len(name) <= 26 else f"{name[:9]}…{name[-16:]}"
-
-
-def _chart(draw: Draw, name: str, description: str, height: int) -> Chart:
-    drawings = []
-    for kind, width in (("wide", WIDE), ("narrow", NARROW)):
-        with drawing():
-            figure = new_figure(width, height)
-            draw(figure)
-        drawings.append(to_svg(figure, f"{name}-{kind}"))
-    return Chart(wide=drawings[0], narrow=drawings[1], description=description)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from shared.network.families import build_graph
@@ -37,9 +38,9 @@ def verdict(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[st
     }
 
 
-def worst(answer: Answer, count: int = WORST) -> list[Measurement]:
+def worst(answer: Answer) -> list[Measurement]:
     """The arrays nearest to their limits or furthest over them; those without a limit by their error."""
-    return sorted(answer.measurements, key=_closeness, reverse=True)[:count]
+    return sorted(answer.measurements, key=_closeness, reverse=True)[:WORST]
 
 
 def blamed_steps(answer: Answer) -> list[StepFault]:
@@ -88,28 +89,12 @@ def _subject(question: Question, answer: Answer) -> dict[str, Any]:
 
 def _blame(answer: Answer) -> list[dict[str, Any]]:
     nodes = [{"framework": answer.subject.kind, **_measurement(item)} for item in answer.blamed]
-    steps = [
-        {
-            "framework": answer.subject.kind,
-            "step": fault.step,
-            "part": fault.part,
-            "array": fault.array,
-            "error": _finite(fault.error),
-            "limit": fault.limit,
-        }
-        for fault in blamed_steps(answer)
-    ]
+    steps = [{"framework": answer.subject.kind, **_measurement(fault)} for fault in blamed_steps(answer)]
     return nodes + steps
 
 
-def _measurement(item: Measurement) -> dict[str, Any]:
-    return {
-        "node": item.node,
-        "column": item.column,
-        "array": item.array,
-        "error": _finite(item.error),
-        "limit": _finite(item.limit),
-    }
+def _measurement(item: Measurement | StepFault) -> dict[str, Any]:
+    return asdict(item) | {"error": _finite(item.error), "limit": _finite(item.limit)}
 
 
 def _closeness(item: Measurement) -> tuple[bool, float, float]:

@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -153,7 +153,7 @@ def serve(path: Path, start: Callable[[Request], None], dump: Callable[[DumpJob]
 
 def write_rows(file: h5py.File, rows: Sequence[NodeCheck]) -> None:
     """Add the isolated pass to a dump."""
-    file["isolated"] = json.dumps([{"node": r.node, "what": r.what, "error": r.error, "limit": r.limit} for r in rows])
+    file["isolated"] = json.dumps([asdict(row) for row in rows])
 
 
 def load_function(path: str) -> Callable[..., Any]:

@@ -90,10 +90,6 @@ def dump_isolated(case: Case, module: fx.GraphModule, values: Arrays) -> list[No
     return rows
 
 
-def _keep(file: h5py.File, key: str, gradient: Tensor) -> None:
-    file[key] = gradient.numpy()
-
-
 def _vjp(value: Tensor, inputs: list[Tensor], weights: Mapping[str, Tensor | None], cotangent: np.ndarray) -> Isolated:
     known = {name: weight for name, weight in weights.items() if weight is not None}
     sources = [*inputs, *known.values()]
