@@ -7,10 +7,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.config import read_toml, validated
+from shared.config import validated, with_overrides
 from shared.ensemble_weights import MOST_MEMBERS
 from shared.errors import UsageError
 from shared.ms_ssim import LEVELS, check_levels
+from shared.schedule import check_rates
 
 # Fields that say how far and how fast a search goes, never what a trial is: they may differ when a search is continued
 EXTENT = frozenset({"trials", "minutes", "jobs"})
@@ -73,10 +74,7 @@ class ProxyConfig(BaseModel):
 
     @model_validator(mode="after")
     def _rates_fit(self) -> Self:
-        if self.minimum_learning_rate > self.learning_rate:
-            raise ValueError(
-                f"minimum_learning_rate: got {self.minimum_learning_rate}, expected at most learning_rate {self.learning_rate}"
-            )
+        check_rates(self)
         return self
 
     @property
@@ -192,10 +190,5 @@ def read_config(path: Path | None, **overrides: Any) -> SearchConfig:
     Raises:
         UsageError: no such file, no TOML, or not a configuration.
     """
-    fields = (
-        {}
-        if path is None
-        else read_toml(path, expected="TOML: settings of a search (trials = 32, …) and a table [proxy]")
-    )
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return make_config({**fields, **given}, name="search configuration" if path is None else str(path))
+    fields = with_overrides(path, overrides, expected="TOML: settings of a search (trials = 32, …) and a table [proxy]")
+    return make_config(fields, name="search configuration" if path is None else str(path))

@@ -31,6 +31,18 @@ def read_toml(path: Path, *, expected: str) -> dict[str, Any]:
         raise UsageError(f"{path}: {error}; expected {expected}") from None
 
 
+def with_overrides(path: Path | None, overrides: Mapping[str, Any], *, expected: str) -> dict[str, Any]:
+    """The fields of a TOML file (None: no field), replaced by the overrides that are not None.
+
+    Args:
+        path: of the file.
+        overrides: field -> value, such as the options of a command.
+        expected: as in `read_toml`, and so are the errors.
+    """
+    fields = {} if path is None else read_toml(path, expected=expected)
+    return fields | {name: value for name, value in overrides.items() if value is not None}
+
+
 def validated(model: type[Model], fields: Mapping[str, Any], *, name: str) -> Model:
     """Fields as a checked value.
 

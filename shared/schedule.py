@@ -24,6 +24,13 @@ class Rates(Protocol):
         """r_min, the rate at the end of the cosine."""
 
 
+def check_rates(config: Rates) -> None:
+    """Refuse a lowest rate above the highest one (ValueError, as validators of a model raise it)."""
+    lowest, highest = config.minimum_learning_rate, config.learning_rate
+    if lowest > highest:
+        raise ValueError(f"minimum_learning_rate: got {lowest}, expected at most learning_rate {highest}")
+
+
 def learning_rate(step: int, config: Rates) -> float:
     """Rate in force during step t; it is set before the step.
 

@@ -6,8 +6,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.config import read_toml, validated
+from shared.config import validated, with_overrides
 from shared.ms_ssim import LEVELS, check_levels
+from shared.schedule import check_rates
 
 # Fields that change what is kept and shown, never the weights of a network: they may differ when a training is resumed.
 # `distill_share` is one of them because the hash of the distilled pairs depends on it
@@ -114,10 +115,7 @@ class TrainConfig(BaseModel):
         weights = {name: value for name, value in self if name.endswith("_weight")}
         if not any(weights.values()):
             raise ValueError(f"{', '.join(weights)} are all 0: nothing to learn from; give one a positive weight")
-        if self.minimum_learning_rate > self.learning_rate:
-            raise ValueError(
-                f"minimum_learning_rate: got {self.minimum_learning_rate}, expected at most learning_rate {self.learning_rate}"
-            )
+        check_rates(self)
         if self.warmup >= self.steps:
             raise ValueError(f"warmup: got {self.warmup} steps, expected fewer than steps {self.steps}")
         return self
@@ -146,6 +144,5 @@ def read_config(path: Path | None, **overrides: Any) -> TrainConfig:
     Raises:
         UsageError: no such file, no TOML, or not a configuration.
     """
-    fields = {} if path is None else read_toml(path, expected="TOML: settings of a training (steps = 20000, …)")
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return make_config({**fields, **given}, name="training configuration" if path is None else str(path))
+    fields = with_overrides(path, overrides, expected="TOML: settings of a training (steps = 20000, …)")
+    return make_config(fields, name="training configuration" if path is None else str(path))

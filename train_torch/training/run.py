@@ -30,7 +30,7 @@ from train_torch.training.jobs import run_jobs
 from train_torch.training.member import MemberTask, TrainedMember, finished_member
 from train_torch.training.run_folder import RunFolder
 from train_torch.training.trainer import make_sampler, train_member
-from train_torch.training.validation import bicubic, enlarger, score
+from train_torch.training.validation import bicubic, score, upscaler
 
 log = logging.getLogger("gpnas_sr")
 
@@ -201,8 +201,8 @@ def _ensemble_weights(
     with Pack(tasks[0].pack) as pack:
         names = spread(pack.pairs("validation"), config.validation_pairs)
         pairs = (Pair(name=name, lr=pack.lr(name), hr=pack.hr(name)) for name in names)
-        enlargers = [enlarger(network.eval(), torch.device("cpu")) for network in networks]
-        return fit_weights(enlargers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
+        upscalers = [upscaler(network.eval(), torch.device("cpu")) for network in networks]
+        return fit_weights(upscalers, pairs, crop=pack.scale, camera_spread=config.camera_spread)
 
 
 def _suite(

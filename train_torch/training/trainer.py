@@ -28,7 +28,7 @@ from train_torch.training.logs import MemberLog
 from train_torch.training.member import MemberTask, TrainedMember, finish_member, identity, starting_weights
 from train_torch.training.module import ordered
 from train_torch.training.step import StepReport, Training
-from train_torch.training.validation import enlarger, score
+from train_torch.training.validation import score, upscaler
 
 
 def make_sampler(pack: Pack, config: TrainConfig) -> PatchSampler:
@@ -102,7 +102,7 @@ class _Session:
         with memory_errors(
             f"{spec.id}: a whole validation image", "prepare the pack with smaller pictures for validation"
         ):
-            psnr_rgb = score(enlarger(network, device), self.pack, config.validation_pairs)
+            psnr_rgb = score(upscaler(network, device), self.pack, config.validation_pairs)
         self.last = Validation(step=self.step, psnr_rgb=psnr_rgb)
         self.best = better(self.best, self.last)
 

@@ -1,4 +1,4 @@
-"""PSNR of a network, and of bicubic enlargement, on the validation pairs of a pack."""
+"""PSNR of a network, and of bicubic upscaling, on the validation pairs of a pack."""
 
 import statistics
 
@@ -14,11 +14,11 @@ from shared.resize import bicubic_upscale
 REMEDY = "try a lower learning_rate, or a gradient_clip"
 
 
-def score(enlarge: Upscale, pack: Pack, pairs: int | None) -> float:
+def score(upscale: Upscale, pack: Pack, pairs: int | None) -> float:
     """Mean PSNR-RGB over validation pairs; output rounded to 8 bits, border of `scale` px left out.
 
     Args:
-        enlarge: what is judged.
+        upscale: what is judged.
         pack: gives the pairs of its validation split.
         pairs: judge so many, evenly spread; None: all.
 
@@ -34,19 +34,19 @@ def score(enlarge: Upscale, pack: Pack, pairs: int | None) -> float:
         raise UsageError(
             f"{pack.path}: no validation pair, expected at least one; prepare the pack with a share for validation"
         )
-    outputs = ((name, finite_output(enlarge, pack.lr(name), pair=name, remedy=REMEDY)) for name in names)
+    outputs = ((name, finite_output(upscale, pack.lr(name), pair=name, remedy=REMEDY)) for name in names)
     return statistics.fmean(psnr(sr, pack.hr(name), pack.scale) for name, sr in outputs)
 
 
-def enlarger(network: nn.Module, device: torch.device) -> Upscale:
+def upscaler(network: nn.Module, device: torch.device) -> Upscale:
     """A network, module (1, 3, h, w) -> (1, 3, s·h, s·w), as a function of one image."""
 
-    def enlarge(image: np.ndarray) -> np.ndarray:
+    def upscale(image: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
             return network(batch)[0].permute(1, 2, 0).cpu().numpy()
 
-    return enlarge
+    return upscale
 
 
 def bicubic(scale: int) -> Upscale:

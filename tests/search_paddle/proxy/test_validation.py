@@ -63,12 +63,12 @@ def test_errors_are_those_of_windows_inside_the_crop(tiny_pack: Path, patch: int
     """The function paints each pixel with its place, so that an error tells where its window lies."""
     config = ProxyConfig(validation_patch=patch, residual_windows=5)
 
-    def enlarge(lr: np.ndarray) -> np.ndarray:
+    def upscale(lr: np.ndarray) -> np.ndarray:
         rows, columns = np.mgrid[: 2 * lr.shape[0], : 2 * lr.shape[1]]
         return np.stack([rows, columns, rows], axis=2).astype(np.float32)
 
     with Pack(tiny_pack) as pack:
-        names, found = pack.pairs("validation"), validate(enlarge, pack, config)
+        names, found = pack.pairs("validation"), validate(upscale, pack, config)
         assert found.residuals.shape == (10, side, side, 3)
         assert found.residuals.dtype == np.int16
         for index, window in enumerate(found.residuals):

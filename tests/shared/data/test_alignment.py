@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from shared.data.alignment import DEFINITIONS, _products, block_sums, measure_shift, ncc
+from shared.data.alignment import DEFINITIONS, block_sums, measure_shift, ncc
 from shared.data.pairs import discover, read_pair
 from shared.errors import UsageError
 from shared.metrics import LUMA
@@ -41,9 +41,10 @@ def test_ncc_rgb_lr_is_the_cosine_of_lr_and_area_averaged_hr():
 
 
 def test_ncc_rgb_lr_of_16_bits_does_not_overflow():
-    large = np.full((4, 1, 1), 2**31)  # four squares of 2^62: one sum over all in 64 bits gives 0
-    assert int(np.sum(large * large)) == 0
-    assert _products(large, large) == 2**64
+    lr, hr = np.full((4, 1, 3), 65535, np.uint16), np.full((512, 128, 3), 65535, np.uint16)
+    large = block_sums(hr, 128)
+    assert int(np.sum(large * large)) < 0  # known-wrong: one sum over all in 64 bits
+    assert ncc(lr, hr) == pytest.approx(1.0, abs=1e-12)
     lr, hr = pair_of(scene(48, 48), 4)
     assert ncc(lr, hr) == pytest.approx(ncc(lr.astype(np.uint16) * 257, hr.astype(np.uint16) * 257), abs=1e-15)
 
