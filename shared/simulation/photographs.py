@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.data.pairs import list_images
 from shared.errors import UsageError
 
 BUILTIN = "builtin"  # the word that stands for these photographs on the command line
-
-_SKIMAGE = "scikit-image, skimage/data"
-_SKLEARN = "scikit-learn, sklearn/datasets/images"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,61 +31,60 @@ class Photograph:
         return {"name": self.name, "source": self.source, "licence": self.licence, "credit": self.credit}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A photograph in a package; licence and credit in the words of the package's documentation."""
 
     package: str
-    folder: str
     file: str
-    source: str
     licence: str
     credit: str
 
 
-def _of_skimage(file: str, licence: str, credit: str) -> _Entry:
-    return _Entry(package="skimage", folder="data", file=file, source=_SKIMAGE, licence=licence, credit=credit)
-
-
-def _of_sklearn(file: str, licence: str, credit: str) -> _Entry:
-    return _Entry(
-        package="sklearn", folder="datasets/images", file=file, source=_SKLEARN, licence=licence, credit=credit
-    )
-
+# Package as it is imported -> its name, folder of its photographs
+_PACKAGES = {"skimage": ("scikit-image", "data"), "sklearn": ("scikit-learn", "datasets/images")}
 
 # Left out: the stereo pair `motorcycle` (its documentation names no licence); the Hubble field (its stars are so small that no
 # pair reaches an NCC of 0.99); grey pictures; drawings.
 _ENTRIES = (
-    _of_skimage(
+    _Entry(
+        "skimage",
         "astronaut.png",
         "public domain: no known copyright restrictions, released into the public domain",
         "Eileen Collins; NASA Great Images database, https://flic.kr/p/r9qvLn",
     ),
-    _of_skimage("chelsea.png", "CC0 by the photographer", "Chelsea the cat; Stefan van der Walt"),
-    _of_sklearn(
+    _Entry("skimage", "chelsea.png", "CC0 by the photographer", "Chelsea the cat; Stefan van der Walt"),
+    _Entry(
+        "sklearn",
         "china.jpg",
         "CC BY 2.0, https://creativecommons.org/licenses/by/2.0/",
         "danielbuechele, https://www.flickr.com/photos/danielbuechele/6061409035/sizes/z/in/photostream/",
     ),
-    _of_skimage(
-        "coffee.png", "CC0 by the photographer", "Coffee cup, courtesy of Pikolo Espresso Bar; Rachel Michetti"
+    _Entry(
+        "skimage",
+        "coffee.png",
+        "CC0 by the photographer",
+        "Coffee cup, courtesy of Pikolo Espresso Bar; Rachel Michetti",
     ),
-    _of_sklearn(
+    _Entry(
+        "sklearn",
         "flower.jpg",
         "CC BY 2.0, https://creativecommons.org/licenses/by/2.0/",
         "attributed to danielbuechele, retrieved from https://www.flickr.com/photos/vultilion/6056698931/sizes/z/in/photostream/",
     ),
-    _of_skimage(
+    _Entry(
+        "skimage",
         "ihc.png",
         "no known copyright restrictions",
         "Colonic glands, immunohistochemical staining; Center for Microscopy And Molecular Imaging (CMMI)",
     ),
-    _of_skimage(
+    _Entry(
+        "skimage",
         "retina.jpg",
         "CC0 1.0",
         "Mikael Häggström, https://commons.wikimedia.org/wiki/File:Fundus_photograph_of_normal_left_eye.jpg",
     ),
-    _of_skimage(
+    _Entry(
+        "skimage",
         "rocket.jpg",
         "released in the public domain",
         "DSCOVR on Falcon 9; SpaceX Photos, https://www.flickr.com/photos/spacexphotos/16511594820/in/photostream/",
@@ -130,14 +127,15 @@ def find_photographs(source: Path | str) -> tuple[Photograph, ...]:
 
 
 def _photograph(entry: _Entry) -> Photograph:
-    path = _package_folder(entry.package) / entry.folder / entry.file
+    name, folder = _PACKAGES[entry.package]
+    path, source = _package_folder(entry.package) / folder / entry.file, f"{name}, {entry.package}/{folder}"
     if not path.is_file():
         raise UsageError(
-            f"{path}: no such photograph in {entry.source}; expected scikit-image >= 0.24 and scikit-learn >= 1.4: "
+            f"{path}: no such photograph in {source}; expected scikit-image >= 0.24 and scikit-learn >= 1.4: "
             "pip install 'gpnas-sr[photos]'"
         )
     return Photograph(
-        name=path.stem, path=path, source=f"{entry.source}/{entry.file}", licence=entry.licence, credit=entry.credit
+        name=path.stem, path=path, source=f"{source}/{entry.file}", licence=entry.licence, credit=entry.credit
     )
 
 

@@ -133,13 +133,7 @@ def _make(piece: Piece, out: Path, scale: int, config: SimulationConfig) -> dict
     return {
         "name": piece.name,
         "photograph": piece.photograph.name,
-        "piece": {
-            "reduction": piece.reduction,
-            "x": piece.x,
-            "y": piece.y,
-            "width": piece.width,
-            "height": piece.height,
-        },
+        "piece": {name: getattr(piece, name) for name in ("reduction", "x", "y", "width", "height")},
         "camera": asdict(camera),
         "bicubic_psnr_rgb": psnr_rgb(bicubic, hr, crop=scale),
         "sha256": [sha256_file(path) for path in paths],
