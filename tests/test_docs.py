@@ -109,8 +109,11 @@ def unknown_options(text: str) -> list[str]:
 
 
 def folders_without_a_short_readme(root: Path) -> list[str]:
-    """Folders under `root`, itself included, whose README.md is missing or longer than ten lines."""
-    found = [root, *(path for path in root.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+    """Folders under `root`, itself included, whose README.md is missing or longer than ten lines.
+
+    A folder without files does not count: an earlier version can leave one behind.
+    """
+    found = {path.parent for path in root.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
     pages = {folder: folder / "README.md" for folder in found}
     return [
         folder.relative_to(root.parent).as_posix()
@@ -128,6 +131,7 @@ def test_a_folder_without_a_readme_and_one_with_a_long_one_are_found(tmp_path):
     pages = {"right": 10, "long": 11, "right/empty": 0, "right/missing": None}
     for name, lines in {"": 1, **pages}.items():
         (tmp_path / "package" / name).mkdir(parents=True)
+        (tmp_path / "package" / name / "module.py").touch()
         if lines is not None:
             (tmp_path / "package" / name / "README.md").write_text("line\n" * lines)
     (tmp_path / "package" / "__pycache__").mkdir()
