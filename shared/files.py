@@ -127,6 +127,8 @@ def read_json(path: Path) -> Any:
         return json.loads(data)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UsageError(f"{path}: {error}; expected one JSON value") from None
+    except RecursionError:
+        raise UsageError(f"{path}: nested without end; expected one JSON value of some levels") from None
 
 
 def sha256_file(path: Path) -> str:

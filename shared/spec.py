@@ -20,6 +20,7 @@ from shared.network.families import FAMILIES
 
 __all__ = ["PRESETS", "ArchSpec", "SpecFile", "make_spec_file", "parse", "read_spec_file"]
 
+EXACT = 2**53  # integers of RFC 8785 are smaller
 SCHEMA: Literal["gpnas-sr/spec/1"] = "gpnas-sr/spec/1"
 
 # Published sizes, without the scale
@@ -131,6 +132,9 @@ def _read(value: Mapping[str, Any], name: str) -> SpecFile:
 
 def _from_fields(fields: Mapping[str, Any]) -> ArchSpec:
     names = [family.name for family in FAMILIES]
+    for name, value in fields.items():
+        if isinstance(value, int) and abs(value) >= EXACT:
+            raise SpecError(f"{name}: got {value}, expected a number below 2^53, which every JSON reader holds exactly")
     if "family" not in fields:
         raise SpecError(
             f"architecture without a family; got fields {sorted(fields)}, expected family to be one of {names}"

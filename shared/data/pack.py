@@ -248,7 +248,9 @@ class Pack:
 def _open(path: Path) -> h5py.File:
     """The HDF5 file of a pack of this version."""
     if not path.is_file():
-        raise UsageError(f"{path}: no such file; expected a pack, from `gpnas-sr data prepare`")
+        raise UsageError(
+            f"{path}: no such file; expected a pack, from `gpnas-sr data prepare` (some commands also take a folder of pairs)"
+        )
     try:
         file = h5py.File(path, "r", locking=False)  # packs never change, and some file systems have no locks
     except OSError as error:

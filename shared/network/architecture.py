@@ -36,12 +36,12 @@ class ArchSpec(BaseModel):
     )
 
     family: str
-    REQUIRED: ClassVar[tuple[str, ...]] = ("family", "scale")
+    FIRST: ClassVar[tuple[str, ...]] = ("family", "scale")  # in files
 
     def architecture(self) -> dict[str, Any]:
         """All fields, family and scale first: what a spec file shows under `architecture`."""
         fields = self.model_dump()
-        return {name: fields[name] for name in (*self.REQUIRED, *(f for f in fields if f not in self.REQUIRED))}
+        return {name: fields[name] for name in (*self.FIRST, *(f for f in fields if f not in self.FIRST))}
 
     @property
     def id(self) -> str:
@@ -54,6 +54,7 @@ class AttentionSpec(ArchSpec):
     """A spec of a family with channel attention that has a hidden layer."""
 
     reduction: int = Field(default=16, ge=1, description="channels / hidden channels of channel attention")
+    FIRST: ClassVar[tuple[str, ...]] = ("family", "scale", "features", "reduction")
 
     @model_validator(mode="after")
     def _attention_has_hidden_channels(self) -> Self:

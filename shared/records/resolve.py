@@ -15,6 +15,7 @@ from shared.records.weights import WeightsFile, load_weights
 from shared.spec import PRESETS, SpecFile, make_spec_file, parse, read_spec_file
 
 Kind = Literal["spec", "weights", "suite"]
+KIND = SCHEMA.rpartition("/")[0]  # also of suites of a newer version, which `read_suite` refuses
 TRAINED = "the folder of a run, a suite file, or a weights file (.safetensors)"
 ANY = f"{TRAINED}, a spec file, or a preset: {', '.join(PRESETS)}"
 
@@ -64,21 +65,27 @@ def resolve(word: str | Path, *, scale: int | None = None, trained: bool = False
     if str(word) in PRESETS and not trained:
         if scale is None:
             raise UsageError(
-                f"preset {word} has no scale of its own; got none, expected --scale 2, 3 or 4 (no such option: a spec file)"
+                f"preset {word} has no scale of its own; got none, expected --scale 2, 3 or 4; a command without --scale takes a "
+                "spec file"
             )
         return _architecture(word, parse(str(word), scale=scale))
     if path.is_dir() or path.suffix == ".safetensors":
         if path.is_dir() and not (path / NAME).is_file():
-            raise UsageError(f"{path}: no {NAME} in it; expected the folder of a finished search or training")
+            raise UsageError(
+                f"{path}: no {NAME} in it; expected the folder of a finished search or training; or name spec files"
+            )
         return Resolved(word=str(word), kind="suite" if path.is_dir() else "weights", members=read_suite(path).members)
     if not path.exists():
         close = "" if trained else nearest(word, PRESETS)
         raise UsageError(f"{word}: no such file or folder; expected {expected}{close}")
     value = _json(path, expected)
-    if value.get("schema") == SCHEMA or path.name == NAME:
+    if str(value.get("schema")).startswith(KIND) or path.name == NAME:
         return Resolved(word=str(word), kind="suite", members=read_suite(path).members)
     if "schema" not in value and "family" in value:
-        return _architecture(word, parse(value))
+        try:
+            return _architecture(word, parse(value))
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from None
     return _architecture(word, read_spec_file(path).spec, path)
 
 
@@ -115,6 +122,8 @@ def _json(path: Path, expected: str) -> dict[str, Any]:
     try:
         value = read_json(path)
     except UsageError:
+        if path.suffix == ".json":
+            raise
         raise UsageError(
             f"{path}: no JSON and not named .safetensors; expected {expected}; other checkpoints: `gpnas-sr convert` first"
         ) from None

@@ -100,3 +100,31 @@ def test_weights_are_those_of_the_member(run):
     swapped = Member(spec=SPECS[1], spec_path=None, weights_path=trained.weights_path, weight=1.0)
     with pytest.raises(UsageError, match=f"{SPECS[0].id}, the suite names {SPECS[1].id}; one was replaced"):
         load_member(swapped)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"family": "rcan", "scale": 4, "features": 16, "groups": 1, "blocks": 1' + "0" * 30 + "}",
+            "blocks: got 1000",
+        ),
+        ('{"family": "rcan", "scale": 4, "fetures": 16, "groups": 1, "blocks": 1}', "did you mean 'features'"),
+        ("[" * 100_000 + "]" * 100_000, "nested without end"),
+        ('{"family": "rcan", "scale', "Unterminated string"),
+    ],
+    ids=["huge number", "typo", "deep", "cut"],
+)
+def test_a_broken_json_file_is_named_with_its_own_fault(tmp_path, text, message):
+    path = tmp_path / "net.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message) as raised:
+        resolve(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_suite_of_a_newer_version_is_refused_as_a_suite(tmp_path):
+    path = tmp_path / "newer.json"
+    path.write_text('{"schema": "gpnas-sr/suite/9", "scale": 4, "members": []}')
+    with pytest.raises(SpecError, match="got schema 'gpnas-sr/suite/9', expected 'gpnas-sr/suite/1'"):
+        resolve(path)
