@@ -167,8 +167,20 @@ class SearchConfig(BaseModel):
         return {name: limit for name, limit in limits.items() if limit is not None}
 
 
+def _recorded() -> dict[str, Any]:
+    fields = SearchConfig().model_dump(exclude={*EXTENT, "proxy"}) | FORMER
+    proxy = ProxyConfig().model_dump() | FORMER_PROXY
+    return {f"config.{name}": value for name, value in fields.items()} | {
+        f"config.proxy.{name}": value for name, value in proxy.items()
+    }
+
+
 def _without(fields: dict[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in former or value != former[name]}
+
+
+# What a journal means that was written before a field existed, by dotted name
+DEFAULTS = _recorded()
 
 
 def make_config(fields: Mapping[str, Any], *, name: str = "search configuration") -> SearchConfig:

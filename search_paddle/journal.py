@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from search_paddle.config import DEFAULTS
 from shared.errors import UsageError
 from shared.files import sync_folder
 from shared.identity import differences
@@ -74,7 +75,7 @@ class Journal:
 
 
 def _check_header(found: JournalHeader, expected: JournalHeader, path: Path) -> None:
-    differing = differences(found.to_json(), expected.to_json())
+    differing = differences(found.to_json(), expected.to_json(), DEFAULTS)
     if differing:
         raise UsageError(
             f"{path}: belongs to another search; got differences in {'; '.join(differing)}; "

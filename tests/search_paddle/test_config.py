@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from search_paddle.config import ProxyConfig, SearchConfig, make_config, read_config
+from search_paddle.config import DEFAULTS, ProxyConfig, SearchConfig, make_config, read_config
 from shared.errors import UsageError
+from shared.identity import differences
 
 
 def test_a_file_is_read_and_given_fields_stand_above_it(tmp_path: Path) -> None:
@@ -76,3 +77,13 @@ def test_validations_are_spread_evenly_and_end_the_training() -> None:
     assert ProxyConfig(steps=500).validated_after == (500,)
     assert ProxyConfig(steps=500, validations=4).validated_after == (125, 250, 375, 500)
     assert ProxyConfig(steps=3, validations=9).validated_after == (1, 2, 3)
+
+
+def test_what_an_earlier_journal_lacks_counts_as_it_was_done_then():
+    header = {"config": SearchConfig(suite_size=3, suite_proposals=False).identity()}
+    first = {"config": {name: value for name, value in header["config"].items() if name != "max_parameters"}}
+    assert differences(first, header, DEFAULTS) == []
+    changed = {"config": SearchConfig(suite_size=3, suite_proposals=False, max_parameters=9).identity()}
+    assert differences(first, changed, DEFAULTS) == ["config.max_parameters: None there, 9 here"]
+    changed = {"config": SearchConfig(suite_size=3).identity()}
+    assert differences(header, changed, DEFAULTS) == ["config.suite_proposals: False there, True here"]

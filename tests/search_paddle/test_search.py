@@ -134,7 +134,7 @@ def test_a_journal_of_the_first_version_goes_on_as_it_would_have(tiny_pack: Path
     search(tiny_pack, tmp_path / "cut", **former)
     later = [{**trial, "validation": ()} for trial in timeless(tmp_path / "whole")]
     assert [{**trial, "validation": ()} for trial in timeless(tmp_path / "cut")] == later
-    with pytest.raises(UsageError, match=r"config\.proxy\.residual_windows: None there, 8 here"):
+    with pytest.raises(UsageError, match=r"config\.proxy\.residual_windows: 0 there, 8 here"):
         search(tiny_pack, tmp_path / "cut")
 
 
