@@ -17,7 +17,9 @@ from shared.spec import PRESETS, SpecFile, make_spec_file, parse, read_spec_file
 Kind = Literal["spec", "weights", "suite"]
 KIND = SCHEMA.rpartition("/")[0]  # also of suites of a newer version, which `read_suite` refuses
 TRAINED = "the folder of a run, a suite file, or a weights file (.safetensors)"
-ANY = f"{TRAINED}, a spec file, or a preset: {', '.join(PRESETS)}"
+ANY = (
+    f"the folder of a run, a suite file, a weights file (.safetensors), a spec file, or a preset: {', '.join(PRESETS)}"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
